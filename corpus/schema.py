@@ -87,7 +87,7 @@ DATASETS: dict[str, pa.Schema] = {
         snapshot_id=ID, doc_id=ID, source=ID, kept=pa.bool_(), drop_reason=pa.string(), failures=pa.list_(FAILURE),
         partner=ID, partner_jaccard=_F, partner_containment=_F, cluster=ID, num_bytes=_I, num_tokens=_I, num_masked=_I, num_cut_bytes=_I,
     ),
-    "near_duplicates": _schema(doc_a=ID, doc_b=ID, jaccard=_F, containment=_F, num_bands=_I),
+    "near_duplicates": _schema(doc_a=ID, doc_b=ID, content_a=ID, content_b=ID, jaccard=_F, containment=_F, num_bands=_I),
     "pii_spans": _schema(snapshot_id=ID, doc_id=ID, source=ID, start=_I, end=_I, type=pa.string(), action=pa.string()),
     "contamination": _schema(doc_id=ID, task=pa.string(), item=ID, overlap=_F, start=_I, end=_I),
     "held_out": _schema(holdout_id=ID, doc_id=ID, source=ID, role=pa.string(), topic=pa.string(), content_hash=ID, cluster=ID, text=TEXT, num_bytes=_I),
