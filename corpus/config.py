@@ -44,7 +44,13 @@ def _declared(part: str, default: Any, absent_means: Any, description: str) -> A
 class Section(BaseModel):
     """A frozen group of declared keys; an unknown key is refused with the nearest valid name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, populate_by_name=True, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        populate_by_name=True,
+        validate_default=True,
+    )
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -61,7 +67,9 @@ class Section(BaseModel):
         for name, field in type(self).model_fields.items():
             extra: Any = field.json_schema_extra
             value = getattr(self, name)
-            if extra["declared"] != "identity" or ("absent_means" in extra and value == extra["absent_means"]):
+            if extra["declared"] != "identity" or (
+                "absent_means" in extra and value == extra["absent_means"]
+            ):
                 continue
             found[name] = identity_of(value)
         return found
@@ -95,7 +103,9 @@ def parse_count(value: Any) -> int:
         raise ValueError(f"{value!r} is not a count; write a whole number such as 500, 32k, 1.5M or 2B")
     if isinstance(value, (int, float)) and float(value).is_integer():
         return int(value)
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([kKMGBT]?)\s*", value)):
+    if isinstance(value, str) and (
+        match := re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([kKMGBT]?)\s*", value)
+    ):
         number = float(match[1].replace("_", "")) * _SUFFIXES[match[2]]
         if abs(number - round(number)) < 1e-6:
             return round(number)
@@ -182,7 +192,9 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         if repeated := {str(key) for key in keys if keys.count(key) > 1}:
-            raise ConfigError(f"{node.start_mark.name}: the key {sorted(repeated)[0]!r} stands twice in one mapping")
+            raise ConfigError(
+                f"{node.start_mark.name}: the key {sorted(repeated)[0]!r} stands twice in one mapping"
+            )
         return super().construct_mapping(node, deep)
 
 
@@ -191,7 +203,11 @@ _INT, _FLOAT = re.compile(r"[-+]?[0-9]+"), re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.
 for _tag, _pattern, _first in (
     ("tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), "tTfF"),
     ("tag:yaml.org,2002:int", re.compile(rf"(?:{_INT.pattern})\Z"), "-+0123456789"),
-    ("tag:yaml.org,2002:float", re.compile(rf"(?:{_FLOAT.pattern}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"), "-+0123456789."),
+    (
+        "tag:yaml.org,2002:float",
+        re.compile(rf"(?:{_FLOAT.pattern}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"),
+        "-+0123456789.",
+    ),
     ("tag:yaml.org,2002:null", re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""]),
 ):
     _Loader.add_implicit_resolver(_tag, _pattern, list(_first))
@@ -273,12 +289,17 @@ def _explain(section: type[Section], error: ValidationError, where: str) -> str:
         if problem["type"] == "extra_forbidden":
             valid = valid_keys(section, problem["loc"][:-1])
             word = str(problem["loc"][-1])
-            lines.append(f"{where}: unknown key {key!r}.{did_you_mean(word, valid)} Valid here: {one_of(valid)}.")
+            lines.append(
+                f"{where}: unknown key {key!r}.{did_you_mean(word, valid)} Valid here: {one_of(valid)}."
+            )
         elif problem["type"] == "missing":
             lines.append(f"{where}: the key {key!r} is missing.")
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{where}: {key}: {message}" + ("" if "arrived" in message else f" (got {problem['input']!r})"))
+            lines.append(
+                f"{where}: {key}: {message}"
+                + ("" if "arrived" in message else f" (got {problem['input']!r})")
+            )
     return "\n".join(lines)
 
 

@@ -26,7 +26,9 @@ def fingerprint(value: Any) -> str:
 
 def canonical_json(value: Any) -> str:
     """Sorted keys, no spaces, shortest float form; raises TypeError or ValueError where there is no stable form."""
-    return json.dumps(_stable(value, "value"), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json.dumps(
+        _stable(value, "value"), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
 
 
 def hash_bytes(data: bytes | memoryview) -> str:

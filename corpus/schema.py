@@ -10,10 +10,14 @@ import pyarrow as pa
 
 TEXT = pa.large_string()
 ID = pa.string()
-SPAN = pa.struct([("start", pa.int64()), ("end", pa.int64())])  # half-open UTF-8 byte offsets into the unedited text
+SPAN = pa.struct(
+    [("start", pa.int64()), ("end", pa.int64())]
+)  # half-open UTF-8 byte offsets into the unedited text
 PII_SPAN = pa.struct([("start", pa.int64()), ("end", pa.int64()), ("type", pa.string())])
 CUT_SPAN = pa.struct([("start", pa.int64()), ("end", pa.int64()), ("reason", pa.string())])
-FAILURE = pa.struct([("rule", pa.string()), ("signal", pa.string()), ("value", pa.string()), ("threshold", pa.string())])
+FAILURE = pa.struct(
+    [("rule", pa.string()), ("signal", pa.string()), ("value", pa.string()), ("threshold", pa.string())]
+)
 SIGNATURE = pa.list_(pa.uint32())  # num_perm values, all rows of one length
 UTC = pa.int64()  # microseconds since 1970; names end in _utc
 
@@ -34,7 +38,9 @@ DOCUMENTS = _schema(
     doc_id=ID, source=ID, file_hash=ID, occurrence=pa.int32(), record=_I, text=TEXT, content_hash=ID, num_bytes=_I,
     own_id=pa.string(), url=pa.string(), date=pa.timestamp("us"), metadata=pa.string(),  # JSON object of the record's other fields
 )  # fmt: skip
-REJECTS = _schema(source=ID, file_hash=ID, occurrence=pa.int32(), position=_I, reason=pa.string())  # position −1: the whole file
+REJECTS = _schema(
+    source=ID, file_hash=ID, occurrence=pa.int32(), position=_I, reason=pa.string()
+)  # position −1: the whole file
 
 # ── what is measured: one dataset per operator, the first column always doc_id ──────────────────────────────────────
 
@@ -64,9 +70,18 @@ OPERATORS: dict[str, pa.Schema] = {
 }
 
 MEASURED_SIGNALS: dict[str, pa.DataType] = (
-    {"num_bytes": _I} | HEURISTICS_SIGNALS | REPETITION_SIGNALS | LANGUAGE_SIGNALS | C4_SIGNALS | PII_SIGNALS | TOKENS_SIGNALS | HELD_OUT_SIGNALS
+    {"num_bytes": _I}
+    | HEURISTICS_SIGNALS
+    | REPETITION_SIGNALS
+    | LANGUAGE_SIGNALS
+    | C4_SIGNALS
+    | PII_SIGNALS
+    | TOKENS_SIGNALS
+    | HELD_OUT_SIGNALS
 )
-RESERVED_SIGNALS = _named(_F, "perplexity", "quality_score", "toxicity_score", "contamination_overlap")  # filled by later features
+RESERVED_SIGNALS = _named(
+    _F, "perplexity", "quality_score", "toxicity_score", "contamination_overlap"
+)  # filled by later features
 
 # ── public datasets ─────────────────────────────────────────────────────────────────────────────────────────────────
 

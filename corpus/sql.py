@@ -13,5 +13,10 @@ def open_scratch(temp_directory: Path, memory: str = "1GB", threads: int = 2) ->
     temp_directory.mkdir(parents=True, exist_ok=True)
     return duckdb.connect(
         ":memory:",
-        config={"memory_limit": memory, "threads": threads, "temp_directory": str(temp_directory), "preserve_insertion_order": False},
+        config={
+            "memory_limit": memory,
+            "threads": threads,
+            "temp_directory": str(temp_directory),
+            "preserve_insertion_order": False,
+        },
     )

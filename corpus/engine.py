@@ -1,0 +1,146 @@
+"""Where work runs: functions of parts, mapped over processes of this machine.
+
+A `Call` does one part's work and commits it (`Lake.commit_task`), so a part that exists is not made again, whoever made
+it. This module only decides where calls run and what happens when a worker dies: one retry, then an error that names the
+part. Ray is a later engine behind the same function.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from corpus.errors import PartError
+from corpus.process import bind_to_parent
+
+_ONE_THREAD = {  # two workers on two cores: threads inside them would only fight
+    "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "ARROW_DEFAULT_MEMORY_POOL": "system",
+}  # fmt: skip
+
+
+class Operator(Protocol):
+    """A measurement: batch → batch with the same rows in the same order. No disk, clock or globals inside.
+
+    `reads` are the columns of `documents` it needs; the result has the columns of `corpus.schema.OPERATORS[name]`.
+    `version` is raised by hand when its output changes; `identity()` holds its settings and the versions of the
+    libraries that define its output.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def reads(self) -> tuple[str, ...]: ...
+    def identity(self) -> dict[str, Any]: ...
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch: ...
+
+
+@dataclass(frozen=True)
+class Call:
+    """One unit of work: a module-level function and its picklable arguments; `label` names it to people."""
+
+    label: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    size: int = 1  # bytes or any measure of work, for progress
+
+
+Progress = Callable[[str, int, int], None]  # (what, done, total) in units of size
+
+
+def run_calls(calls: Sequence[Call], workers: int, what: str, progress: Progress | None = None) -> None:
+    """Run every call; returns when all are done. With one worker or one call they run in this process.
+
+    Raises PartError naming the call if its worker dies twice; an error that a call raises comes through as it is.
+    """
+    total, done = sum(call.size for call in calls), 0
+
+    def advance(call: Call) -> None:
+        nonlocal done
+        done += call.size
+        if progress:
+            progress(what, done, total)
+
+    if workers <= 1 or len(calls) <= 1:
+        for call in calls:
+            call.function(*call.arguments)
+            advance(call)
+        return
+    # A dead worker breaks its whole pool and does not say which call it was on. So the second time round the calls that
+    # were under way go first and one by one: the one that kills its worker again is the culprit.
+    suspects, rest = _in_pool(list(calls), workers, advance)
+    for call in suspects:
+        lost, _ = _in_pool([call], 1, advance)
+        if lost:
+            raise PartError(
+                f"{what}: the worker on {call.label} died twice (killed, or out of memory). Nothing half-written is left; the same command resumes."
+            )
+    if rest:
+        lost, unstarted = _in_pool(rest, workers, advance)
+        if lost or unstarted:
+            raise PartError(
+                f"{what}: a worker died again; it was on one of {', '.join(call.label for call in lost)}. The same command resumes."
+            )
+
+
+def _in_pool(
+    calls: list[Call], workers: int, advance: Callable[[Call], None]
+) -> tuple[list[Call], list[Call]]:
+    """Run calls in a fresh pool; returns those under way when a worker died, and those not started."""
+    waiting, running = list(reversed(calls)), dict[Future, Call]()
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(
+            min(workers, len(calls)), multiprocessing.get_context("spawn"), bind_to_parent, (os.getpid(),)
+        )
+        try:
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    call = waiting.pop()
+                    try:
+                        running[pool.submit(call.function, *call.arguments)] = call
+                    except BrokenProcessPool:
+                        waiting.append(call)
+                        return list(running.values()), waiting[::-1]
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    if isinstance(future.exception(), BrokenProcessPool):
+                        return list(running.values()), waiting[::-1]
+                    call = running.pop(future)
+                    future.result()
+                    advance(call)
+        except BaseException:
+            _end(pool)
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return [], []
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """On an error or Ctrl-C the others' work is not waited for: what they committed is found next time."""
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(_ONE_THREAD)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
