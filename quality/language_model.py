@@ -1,0 +1,249 @@
+"""The door to causal language models that score text: token ids in, one negative log-likelihood per token out.
+
+Perplexity, the scorer, the monitor and DoReMi share it, so a number means the same everywhere. It covers neither training
+(`trainer/model.py`) nor tokenizers (`mixer/tokenizer.py`). torch and transformers load on first use, not on import.
+
+**Windowing.** The stream of a document is its prefix token (BOS where the tokenizer has one, else EOS) and its tokens.
+The model reads at most `window` tokens at once. The first window predicts up to `window` tokens; each later one predicts
+the next `stride` tokens and reads back as far as `window` reaches. So every token is scored exactly once, and from the
+second window on with at least `window - stride + 1` tokens of context. The prefix stands before the first window only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus.errors import ConfigError, one_of
+
+Progress = Callable[[int, int], None]  # tokens scored, tokens in all
+MAX_LOGITS = 1 << 26  # float32 logits held at once: 256 MiB, and as much again for their log-softmax
+MAX_BATCH_TOKENS = 16_384
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal model ready to score: the torch module, where it runs, and the limits a caller must respect."""
+
+    module: Any
+    device: str
+    vocab_size: int
+    max_positions: int | None
+    keeps_logits: bool  # its forward can leave out the logits of tokens that are context only
+
+
+def load_language_model(folder: Path | str, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
+    """A local Hugging Face folder as a scoring model; never runs code from it and never reaches the network.
+
+    `device`: `cpu`, `cuda`, `cuda:1` or `auto` (the accelerator where there is one). Raises ConfigError when the folder
+    holds no model that transformers can read from safetensors.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    path = Path(folder)
+    if not (path / "config.json").is_file():
+        raise ConfigError(
+            f"{path} holds no config.json: give the folder of a Hugging Face model, such as a checkpoint's export/"
+        )
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype {dtype!r} is not one of {one_of(DTYPES)}")
+    try:
+        module = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=getattr(torch, dtype),
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot load a causal language model from {path}: {error}") from error
+    return wrap_language_model(module.to(resolve_device(device)))
+
+
+def resolve_device(device: str) -> str:
+    """`auto` becomes `cuda` where there is one, else `cpu`; anything else stays."""
+    import torch
+
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def wrap_language_model(module: Any) -> LanguageModel:
+    """A torch module that is already in memory (a model in training, say) as a scoring model on its own device."""
+    config = module.config
+    return LanguageModel(
+        module=module,
+        device=str(next(module.parameters()).device),
+        vocab_size=int(config.vocab_size),
+        max_positions=getattr(config, "max_position_embeddings", None),
+        keeps_logits="logits_to_keep" in inspect.signature(module.forward).parameters,
+    )
+
+
+def hash_weights(folder: Path | str) -> str:
+    """SHA-256 of a model folder's safetensors: of the one file, or of the sorted `name sha256` lines of its shards."""
+    files = sorted(Path(folder).glob("*.safetensors"))
+    if not files:
+        raise ConfigError(f"{folder} holds no .safetensors file: give the folder of a Hugging Face model")
+    hashes = []
+    for file in files:
+        with file.open("rb") as opened:
+            hashes.append(hashlib.file_digest(opened, "sha256").hexdigest())
+    if len(files) == 1:
+        return hashes[0]
+    lines = "".join(f"{file.name} {digest}\n" for file, digest in zip(files, hashes, strict=True))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def score_tokens(
+    model: LanguageModel,
+    sequences: Sequence[NDArray[Any]],
+    window: int,
+    stride: int | None = None,
+    *,
+    prefix_id: int,
+    starts: Sequence[int] | None = None,
+    progress: Progress | None = None,
+) -> list[NDArray[np.float32]]:
+    """Negative log-likelihood in nats of every token, one float32 array per sequence of token ids (special tokens left out).
+
+    `starts[i]` leaves the first tokens of sequence i unscored: they are context, cut from the left where the window ends.
+    The result does not depend on the order or company of the sequences beyond rounding of the last float32 bits.
+    `stride` is half the window where it is not given. Raises ConfigError for a window the model cannot read.
+    """
+    stride = max(1, window // 2) if stride is None else stride
+    _check_window(model, window, stride)
+    first = [0] * len(sequences) if starts is None else list(starts)
+    streams = [
+        np.concatenate(([prefix_id], np.asarray(ids, dtype=np.int64))).astype(np.int64) for ids in sequences
+    ]
+    _check_ids(model, streams)
+    scores = [
+        np.zeros(max(0, len(stream) - 1 - start), dtype=np.float32)
+        for stream, start in zip(streams, first, strict=True)
+    ]
+    windows = [
+        w for i, stream in enumerate(streams) for w in _cut(i, len(stream) - 1, first[i] + 1, window, stride)
+    ]
+    total, done = sum(len(score) for score in scores), 0
+    with _scoring(model.module):
+        for batch in _batches(windows, model):
+            for one, nll in zip(batch, _score_batch(model, streams, batch), strict=True):
+                offset = one.first - 1 - first[one.sequence]
+                scores[one.sequence][offset : offset + len(nll)] = nll
+                done += len(nll)
+            if progress is not None:
+                progress(done, total)
+    return scores
+
+
+class _Window(NamedTuple):
+    """Inputs [begin, last) of a stream predict its positions [first, last]."""
+
+    sequence: int
+    begin: int
+    first: int
+    last: int
+
+    @property
+    def length(self) -> int:
+        return self.last - self.begin
+
+
+def _cut(sequence: int, last_target: int, first_target: int, window: int, stride: int) -> Iterator[_Window]:
+    """The windows of one stream; see the module's docstring for the rule."""
+    first = first_target
+    while first <= last_target:
+        last = min(first + (window if first == 1 else stride) - 1, last_target)
+        yield _Window(sequence, max(0, last - window), first, last)
+        first = last + 1
+
+
+def _batches(windows: list[_Window], model: LanguageModel) -> Iterator[list[_Window]]:
+    """Windows of near-equal length together, longest first, so that what does not fit fails at once."""
+    ordered = sorted(windows, key=lambda w: (-w.length, w.sequence, w.first))
+    budget = min(MAX_BATCH_TOKENS, max(1, MAX_LOGITS // model.vocab_size))
+    start = 0
+    while start < len(ordered):
+        rows = max(1, budget // ordered[start].length)
+        yield ordered[start : start + rows]
+        start += rows
+
+
+def _score_batch(
+    model: LanguageModel, streams: list[NDArray[np.int64]], batch: list[_Window]
+) -> list[NDArray[np.float32]]:
+    import torch
+
+    width = max(one.length for one in batch)
+    keep_from = min(one.first - 1 - one.begin for one in batch) if model.keeps_logits else 0
+    inputs, targets = np.zeros((2, len(batch), width), dtype=np.int64)
+    for row, one in enumerate(batch):
+        inputs[row, : one.length] = streams[one.sequence][one.begin : one.last]
+        targets[row, : one.length] = streams[one.sequence][one.begin + 1 : one.last + 1]
+    # Padded on the right, so nothing reads the padding. The mask is given only then: an all-ones mask and a cache each
+    # switch off transformers' detection of packed documents, a trap that the training side meets.
+    options: dict[str, Any] = {"use_cache": False}
+    if any(one.length < width for one in batch):
+        lengths = np.array([one.length for one in batch])
+        options["attention_mask"] = torch.from_numpy(
+            (np.arange(width) < lengths[:, None]).astype(np.int64)
+        ).to(model.device)
+    if keep_from:
+        options["logits_to_keep"] = width - keep_from
+    logits = model.module(input_ids=torch.from_numpy(inputs).to(model.device), **options).logits
+    wanted = torch.from_numpy(targets[:, keep_from:].copy()).to(model.device)
+    losses = torch.nn.functional.cross_entropy(
+        logits.float().flatten(0, 1), wanted.flatten(), reduction="none"
+    )
+    nll = losses.view(wanted.shape).cpu().numpy()
+    return [
+        nll[row, one.first - 1 - one.begin - keep_from : one.length - keep_from]
+        for row, one in enumerate(batch)
+    ]
+
+
+@contextmanager
+def _scoring(module: Any) -> Iterator[None]:
+    """Inference mode without dropout; a model in training is handed back in training."""
+    import torch
+
+    training = module.training
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        module.train(training)
+
+
+def _check_window(model: LanguageModel, window: int, stride: int) -> None:
+    if model.max_positions is not None and window > model.max_positions:
+        raise ConfigError(
+            f"a window of {window} tokens is longer than the model's {model.max_positions} positions; give at most that"
+        )
+    if not 1 <= stride <= window:
+        raise ConfigError(
+            f"a stride of {stride} does not fit a window of {window} tokens; give 1 to {window}"
+        )
+
+
+def _check_ids(model: LanguageModel, streams: list[NDArray[np.int64]]) -> None:
+    top = max((int(stream.max()) for stream in streams), default=0)
+    low = min((int(stream.min()) for stream in streams), default=0)
+    if top >= model.vocab_size or low < 0:
+        raise ConfigError(
+            f"token id {top if top >= model.vocab_size else low} does not exist in a model of {model.vocab_size} tokens: "
+            "the tokenizer is not this model's"
+        )
