@@ -95,7 +95,9 @@ def claims(lake: Lake, name: str) -> list[Claim]:
 
 
 def recipe_names(lake: Lake) -> list[str]:
-    return sorted(path.name for path in (lake.root / "names").glob("*") if path.is_dir())
+    return sorted(
+        path.name for path in (lake.root / "names").glob("*") if path.is_dir() and NAME.fullmatch(path.name)
+    )
 
 
 def attach(lake: Lake, owner: Claim, kind: str, id: str, key: str = "") -> None:

@@ -1,0 +1,37 @@
+"""Edits of a kept document: lines cut and personal data masked, as spans over its unedited text. Cut beats mask.
+
+The text itself is never rewritten in the lake: an edit is applied where text leaves it (tokens, the held-out set, export).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def edit_text(
+    text: str, cuts: Iterable[Mapping[str, Any]], pii: Iterable[Mapping[str, Any]], actions: Mapping[str, str]
+) -> str:
+    """`text` without its cut spans and with the PII types whose action is `mask` replaced by typed placeholders.
+
+    Spans are half-open UTF-8 byte offsets into `text`, sorted and disjoint within each of the two lists.
+
+    >>> edit_text("write to a@b.org", [], [{"start": 9, "end": 16, "type": "email"}], {"email": "mask"})
+    'write to <EMAIL>'
+    """
+    removed = [(cut["start"], cut["end"], b"") for cut in cuts]
+    masked = [
+        (span["start"], span["end"], b"<%s>" % span["type"].upper().encode())
+        for span in pii
+        if actions.get(span["type"]) == "mask"
+    ]
+    masked = [
+        span for span in masked if not any(start < span[1] and span[0] < end for start, end, _ in removed)
+    ]
+    if not removed and not masked:
+        return text
+    source, pieces, at = text.encode(), [], 0
+    for start, end, replacement in sorted(removed + masked):
+        pieces += [source[at:start], replacement]
+        at = end
+    return b"".join([*pieces, source[at:]]).decode()

@@ -1,0 +1,119 @@
+"""Held-out sets: documents set apart by name, once, and frozen, so that scorecards of different snapshots are comparable.
+
+The draw is by a keyed hash of content, so it depends neither on order nor on chance. Which documents may be drawn
+(those that pass the recipe's rules, one per duplicate cluster) the caller says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.config import Count, Section, Share, circumstance, identity
+from corpus.errors import ConfigError
+from corpus.lake import Lake, Manifest, artifact_id, now_utc
+from corpus.names import check_name
+
+VERSION = 1
+
+
+class Holdout(Section):
+    name: str = circumstance(description="the set is frozen under this name when it is first drawn")
+    documents_per_source: Count = identity(500)
+    max_share: Share = identity(0.02, description="of a source's bytes")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A document that may be drawn: it passes the absolute rules and is the keeper of its duplicate cluster."""
+
+    doc_id: str
+    content_hash: str
+    num_bytes: int
+
+
+def draw(
+    name: str, config: Holdout, candidates: Iterable[Candidate], source_bytes: int, source_documents: int
+) -> list[Candidate]:
+    """The held-out documents of one source: those whose keyed hash, read as a fraction, is below p.
+
+    p = min(documents_per_source / candidates, max_share · source bytes / candidates' bytes), so that each document is
+    drawn or not whatever the others are. At least one where the source has more than one document, none where it has one.
+    """
+    ordered = sorted(candidates, key=lambda found: (keyed_hash(name, found.content_hash), found.doc_id))
+    if source_documents < 2 or not ordered:
+        return []
+    share = config.max_share * source_bytes / max(1, sum(found.num_bytes for found in ordered))
+    p = min(config.documents_per_source / len(ordered), share, 1.0)
+    drawn = [found for found in ordered if int(keyed_hash(name, found.content_hash), 16) < p * 2**128]
+    return drawn or (ordered[:1] if config.documents_per_source else [])
+
+
+def keyed_hash(name: str, content: str) -> str:
+    """The place of a content hash in the draw of this set: another name draws another set."""
+    return hashlib.blake2b(content.encode(), digest_size=16, key=name.encode()[:64]).hexdigest()
+
+
+def frozen(lake: Lake, config: Holdout) -> Manifest | None:
+    """The set of this name, if it is drawn; refuses a recipe that names it with other settings."""
+    path = _freeze_path(lake, config.name)
+    if not path.exists():
+        return None
+    manifest = lake.get("holdout", json.loads(path.read_text("utf-8"))["id"])
+    asked = {key: config.identity()[key] for key in config.model_fields_set if key in config.identity()}
+    if differing := {
+        key: value for key, value in asked.items() if manifest.identity["config"].get(key) != value
+    }:
+        key, value = sorted(differing.items())[0]
+        raise ConfigError(
+            f"the held-out set {config.name!r} is frozen with {key}: {manifest.identity['config'].get(key)}; the recipe says {value}. "
+            "Choose another name for a new set, or leave the key out to use this one."
+        )
+    return manifest
+
+
+def freeze(
+    lake: Lake, config: Holdout, rows: pa.Table, parents: list[tuple[str, str]], summary: Mapping[str, Any]
+) -> Manifest:
+    """Commit a drawn set (`rows` has the columns of `held_out`) and freeze its name; the first to freeze a name wins."""
+    check_name(config.name, "held-out set's name")
+    identity_ = {"name": config.name, "config": config.identity()}
+    id = artifact_id("holdout", "draw", VERSION, identity_, parents)
+    rows = rows.set_column(0, "holdout_id", pa.array([id] * rows.num_rows, pa.string()))
+    part = lake.write_part("held_out", id, rows)
+    staged = lake.stage()
+    hashes = pa.table({"content_hash": pa.array(sorted(rows["content_hash"].to_pylist()), pa.string())})
+    pq.write_table(hashes, staged / "content_hashes.parquet")  # what may be shared without the text
+    manifest = lake.commit(
+        Manifest(
+            "holdout",
+            id,
+            "draw",
+            VERSION,
+            identity_,
+            tuple(parents),
+            {"held_out": (part,)},
+            summary=dict(summary),
+        ),
+        staged,
+    )
+    lake.create_json(_freeze_path(lake, config.name), {"id": id, "time_utc": now_utc()})
+    winner = frozen(lake, config)
+    assert winner is not None
+    return winner if winner.id != manifest.id else manifest
+
+
+def held_out_rows(lake: Lake, manifest: Manifest) -> pa.Table:
+    """The set's documents, edited text included."""
+    return lake.read_part(manifest.parts("held_out")[0])
+
+
+def _freeze_path(lake: Lake, name: str) -> Path:
+    return lake.root / "names" / ".holdouts" / f"{name}.json"

@@ -1,0 +1,297 @@
+"""Source → documents: every record of every file becomes a row of `documents` or of `rejects`.
+
+A source is cut into units by the content of its files, never by their names or order, so an appended file disturbs one
+unit and a renamed one none. A unit is read by one worker, streaming, and its parts are cut by extracted text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpus.catalog import Source
+from corpus.engine import Call, Progress, run_calls
+from corpus.facts import write_facts
+from corpus.files import FileRef, HashCache, check_unchanged, list_files
+from corpus.fingerprint import ID_HEX, fingerprint
+from corpus.lake import Lake, Manifest, artifact_id
+from corpus.part import Part
+from corpus.readers import EXTRACTION_VERSION, Reading, Record, read_records
+from corpus.schema import DOCUMENTS, REJECTS
+
+Files = list[tuple[FileRef, str]]  # (file, content hash) in content order
+
+VERSION = 1
+CUT_BYTES = 32 << 20  # extracted text of a part
+MEAN_GROUP, MAX_GROUP = 32 << 20, 64 << 20  # stored bytes of a group of small files
+MAX_GROUP_FILES = 20_000  # a group of tiny files is work too
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Files read together: (content hash, occurrence) in order, with the places to read them from."""
+
+    files: tuple[tuple[FileRef, str, int], ...]
+
+    def key(self, identity: dict[str, Any]) -> str:
+        return fingerprint({"identity": identity, "files": [[hash, k] for _, hash, k in self.files]})
+
+    @property
+    def bytes(self) -> int:
+        return sum(ref.size for ref, _, _ in self.files)
+
+
+def reading_identity(name: str, source: Source, sample: float) -> dict[str, Any]:
+    """What decides the content of a source's documents, given its files."""
+    identity: dict[str, Any] = {
+        "source": name,
+        "reading": _reading(source).identity(),
+        "extraction": EXTRACTION_VERSION,
+        "version": VERSION,
+    }
+    return identity if sample >= 1 else {**identity, "sample": sample}
+
+
+def _reading(source: Source) -> Reading:
+    return Reading.model_validate({key: getattr(source, key) for key in Reading.model_fields})
+
+
+def scan(lake: Lake, source: Source, root: str) -> Files:
+    """The source's files with their content hashes, in content order. Raises ConfigError where there is nothing to read."""
+    cache = HashCache(lake.root / ".cache" / "file_hashes.jsonl")
+    files = list_files(source.path, root if "://" in root else Path(root))
+    return sorted(((ref, cache.hash_of(ref)) for ref in files), key=lambda found: (found[1], found[0].path))
+
+
+def ingest(
+    lake: Lake,
+    sources: Mapping[str, tuple[Source, Files]],
+    workers: int,
+    sample: float = 1.0,
+    progress: Progress | None = None,
+) -> dict[str, Manifest]:
+    """The documents of each source: units that are in the lake are taken from there, those of all sources are read together."""
+    plans = {
+        name: _Plan(name, source, group(number_occurrences(files)), reading_identity(name, source, sample))
+        for name, (source, files) in sources.items()
+    }
+    calls = [
+        call
+        for plan in plans.values()
+        if lake.find("documents", plan.id) is None
+        for call in plan.calls(lake, sample)
+    ]
+    run_calls(calls, workers, "ingest", progress)
+    found = {}
+    for name, plan in plans.items():
+        found[name] = lake.find("documents", plan.id) or lake.commit(plan.manifest(lake))
+        _write_facts(lake, name, plan.source, found[name], plan.units)
+    return found
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What there is to do for one source."""
+
+    name: str
+    source: Source
+    units: list[Unit]
+    identity: dict[str, Any]
+
+    @property
+    def parents(self) -> list[tuple[str, str]]:
+        return [("files", fingerprint([[hash, k] for unit in self.units for _, hash, k in unit.files]))]
+
+    @property
+    def id(self) -> str:
+        return artifact_id("documents", "ingest", VERSION, self.identity, self.parents)
+
+    def calls(self, lake: Lake, sample: float) -> list[Call]:
+        reading = _reading(self.source)
+        keyed = [(unit, unit.key(self.identity)) for unit in self.units]
+        return [
+            Call(f"{self.name} unit {key[:8]}", ingest_unit, (str(lake.root), self.name, reading, unit, key, sample), unit.bytes + 1)
+            for unit, key in keyed if lake.task("ingest", key) is None
+        ]  # fmt: skip
+
+    def manifest(self, lake: Lake) -> Manifest:
+        records = [record for unit in self.units if (record := lake.task("ingest", unit.key(self.identity)))]
+        assert len(records) == len(self.units), "a unit was not ingested"
+        datasets = {
+            name: tuple(part for record in records for part in record.parts[name])
+            for name in ("documents", "rejects")
+        }
+        summary = {
+            name: sum(record.tally[name] for record in records) for name in ("files", "sampled_out", "bytes")
+        }
+        return Manifest(
+            "documents",
+            self.id,
+            "ingest",
+            VERSION,
+            self.identity,
+            tuple(self.parents),
+            datasets,
+            summary=summary,
+        )
+
+
+def number_occurrences(files: Files) -> list[tuple[FileRef, str, int]]:
+    """Byte-identical files are told apart by which occurrence of their hash they are."""
+    seen: dict[str, int] = {}
+    numbered = []
+    for ref, hash in files:
+        k = seen[hash] = seen.get(hash, -1) + 1
+        numbered.append((ref, hash, k))
+    return numbered
+
+
+def group(files: list[tuple[FileRef, str, int]]) -> list[Unit]:
+    """Units of files in content order: a large file alone, small ones together up to where a file's hash ends the group."""
+    units: list[Unit] = []
+    open_: list[tuple[FileRef, str, int]] = []
+    size = 0
+    for entry in files:
+        ref, hash, _ = entry
+        if ref.size >= MEAN_GROUP:
+            units.append(Unit((entry,)))
+            continue
+        if open_ and (size + ref.size > MAX_GROUP or len(open_) >= MAX_GROUP_FILES):
+            units.append(Unit(tuple(open_)))
+            open_, size = [], 0
+        open_.append(entry)
+        size += ref.size
+        # each byte ends the group with the same small chance, so groups have the same mean size for any file size
+        if int(hash[-12:], 16) / 16**12 < max(ref.size, MEAN_GROUP / MAX_GROUP_FILES * 2) / MEAN_GROUP:
+            units.append(Unit(tuple(open_)))
+            open_, size = [], 0
+    return [*units, Unit(tuple(open_))] if open_ else units
+
+
+# ── in a worker ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ingest_unit(root: str, name: str, reading: Reading, unit: Unit, key: str, sample: float) -> None:
+    """Read a unit's files and commit its parts. Memory is bounded by one part."""
+    lake = Lake(Path(root))
+    writer = _UnitWriter(lake, key)
+    sampled_out = 0
+    for ref, hash, k in unit.files:
+        check_unchanged(ref)
+        for record in read_records(ref, reading):
+            if not isinstance(record, Record):
+                writer.rejects.append((name, hash, k, record.position, record.reason))
+                continue
+            row = document_row(name, hash, k, record)
+            if sample < 1 and not in_sample(row["content_hash"], sample):
+                sampled_out += 1
+                continue
+            writer.add(row)
+        check_unchanged(ref)
+    writer.finish({"files": len(unit.files), "sampled_out": sampled_out})
+
+
+def document_row(source: str, file_hash: str, occurrence: int, record: Record) -> dict[str, Any]:
+    """A row of `documents`. `doc_id` covers where the record stands, `content_hash` what its text says."""
+    return {
+        "doc_id": doc_id(source, file_hash, occurrence, record.position), "source": source, "file_hash": file_hash, "occurrence": occurrence,
+        "record": record.position, "text": record.text, "content_hash": content_hash(record.text), "num_bytes": len(record.text.encode()),
+        "own_id": record.own_id, "url": record.url, "date": record.date,
+        "metadata": json.dumps(record.metadata, ensure_ascii=False, sort_keys=True, default=str) if record.metadata else None,
+    }  # fmt: skip
+
+
+def doc_id(source: str, file_hash: str, occurrence: int, record: int) -> str:
+    """32 hex digits of blake2b-128 over (source, file content hash, occurrence of that file, record number)."""
+    return hashlib.blake2b(
+        f"{source}\0{file_hash}\0{occurrence}\0{record}".encode(), digest_size=ID_HEX // 2
+    ).hexdigest()
+
+
+def content_hash(text: str) -> str:
+    """32 hex digits of what a text says: NFC, every run of whitespace one space, none at the ends.
+
+    >>> content_hash("a  b\\n") == content_hash("a b")
+    True
+    """
+    folded = " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
+    return hashlib.blake2b(folded.encode(), digest_size=ID_HEX // 2).hexdigest()
+
+
+def in_sample(content: str, share: float) -> bool:
+    """Whether a content hash falls in the sample of this share; samples of growing shares contain each other."""
+    return (
+        int(hashlib.blake2b(content.encode(), digest_size=8, key=b"sample").hexdigest(), 16) < share * 2**64
+    )
+
+
+@dataclass
+class _UnitWriter:
+    """Collects rows and writes a part whenever the text in hand reaches the cut."""
+
+    lake: Lake
+    key: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[tuple[Any, ...]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    bytes: int = 0
+    total_bytes: int = 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        if self.rows and self.bytes + row["num_bytes"] > CUT_BYTES:
+            self.flush()
+        self.rows.append(row)
+        self.bytes += row["num_bytes"]
+        self.total_bytes += row["num_bytes"]
+
+    def flush(self) -> None:
+        if self.rows:
+            part_key = fingerprint([self.key, len(self.parts)])
+            self.parts.append(
+                self.lake.write_part("documents", part_key, pa.Table.from_pylist(self.rows, schema=DOCUMENTS))
+            )
+            self.rows, self.bytes = [], 0
+
+    def finish(self, tally: dict[str, Any]) -> None:
+        self.flush()
+        rejects = []
+        if self.rejects:
+            columns = [list(column) for column in zip(*self.rejects, strict=True)]
+            rejects = [self.lake.write_part("rejects", self.key, pa.table(columns, schema=REJECTS))]
+        self.lake.commit_task(
+            "ingest",
+            self.key,
+            {"documents": self.parts, "rejects": rejects},
+            {**tally, "bytes": self.total_bytes},
+        )
+
+
+# ── the artifact ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _write_facts(lake: Lake, name: str, source: Source, manifest: Manifest, units: list[Unit]) -> None:
+    languages = list(source.language)
+    row = {
+        "source": name, "documents_id": manifest.id, "role": source.role, "topic": source.topic, "license": source.license, "language": languages,
+        "format": source.format or "", "curated": source.curated, "num_files": sum(len(unit.files) for unit in units), "num_documents": manifest.rows("documents"),
+        "num_rejects": manifest.rows("rejects"), "num_bytes": manifest.summary["bytes"],
+    }  # fmt: skip
+    write_facts(lake, "sources", [row])
+    names = [
+        {"source": name, "documents_id": manifest.id, "file": ref.path, "file_hash": hash, "occurrence": k, "bytes": ref.size}
+        for unit in units for ref, hash, k in unit.files
+    ]  # fmt: skip
+    write_facts(lake, "files", names)
+
+
+def open_documents(lake: Lake, manifest: Manifest, columns: list[str]) -> Iterator[pa.Table]:
+    """The documents of an artifact, a part at a time."""
+    for part in manifest.parts("documents"):
+        yield lake.read_part(part, columns)

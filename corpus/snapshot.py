@@ -1,0 +1,120 @@
+"""A snapshot: a selection over `documents` plus edits. Nothing is copied until export or tokenising reads it through here.
+
+The manifest's identity names, for each source, its documents, what was measured of them and which edits apply, so a
+snapshot alone is enough to read the text that a model trains on. Who decides what is kept is `quality.decide`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from corpus.edits import edit_text
+from corpus.errors import GuardStop
+from corpus.fingerprint import fingerprint
+from corpus.lake import Lake, Manifest
+from corpus.part import Part
+
+EDITS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SnapshotPart:
+    """One part of a snapshot: a documents part, its decisions, and where its edits stand."""
+
+    source: str
+    documents: Part
+    decisions: Part | None  # None while a held-out set is drawn
+    pii: Part | None
+    c4_lines: Part | None  # only where line cuts apply
+    pii_actions: Mapping[str, str]
+
+    def text_key(self) -> str:
+        """Fingerprint of everything that decides the kept texts of this part, and nothing else."""
+        assert self.decisions is not None
+        return fingerprint({
+            "documents": self.documents.key, "kept": self.decisions.rows_hash, "pii": self.pii.key if self.pii else None, "cuts": self.c4_lines.key if self.c4_lines else None,
+            "actions": dict(self.pii_actions), "version": EDITS_VERSION,
+        })  # fmt: skip
+
+
+def snapshot_parts(lake: Lake, snapshot: Manifest) -> list[SnapshotPart]:
+    """The parts of a snapshot in order: sources as in its identity, parts as in their documents."""
+    decisions = iter(snapshot.parts("decisions"))
+    found = []
+    for name, entry in snapshot.identity["sources"].items():
+        documents = lake.get("documents", entry["documents"]).parts("documents")
+        pii = _parts(lake, "pii", entry["measured"])
+        cuts = _parts(lake, "c4_lines", entry["measured"]) if entry["cut_lines"] else None
+        for i, part in enumerate(documents):
+            found.append(
+                SnapshotPart(
+                    name,
+                    part,
+                    next(decisions),
+                    pii[i] if pii else None,
+                    cuts[i] if cuts else None,
+                    snapshot.identity["pii"],
+                )
+            )
+    return found
+
+
+def _parts(lake: Lake, operator: str, measured: Mapping[str, str]) -> tuple[Part, ...] | None:
+    return lake.get(operator, measured[operator]).parts(operator) if operator in measured else None
+
+
+def kept_texts(lake: Lake, part: SnapshotPart) -> Iterator[tuple[str, str]]:
+    """(doc_id, edited text) of the kept documents of one part, in order."""
+    assert part.decisions is not None
+    kept = lake.read_part(part.decisions, ["kept"])["kept"]
+    yield from edited_texts(lake, part, kept)
+
+
+def edited_texts(lake: Lake, part: SnapshotPart, wanted: Any) -> Iterator[tuple[str, str]]:
+    """(doc_id, edited text) of the rows of a part for which the Boolean column `wanted` is true."""
+    documents = lake.read_part(part.documents, ["doc_id", "text"]).filter(wanted)
+    pii = lake.read_part(part.pii, ["spans"]).filter(wanted) if part.pii else None
+    cuts = lake.read_part(part.c4_lines, ["cuts"]).filter(wanted) if part.c4_lines else None
+    for i in range(documents.num_rows):
+        text = documents["text"][i].as_py()
+        if text is None:  # erased
+            continue
+        yield (
+            documents["doc_id"][i].as_py(),
+            edit_text(text, _row(cuts, "cuts", i), _row(pii, "spans", i), part.pii_actions),
+        )
+
+
+def _row(table: pa.Table | None, column: str, i: int) -> list[dict[str, Any]]:
+    return (table[column][i].as_py() or []) if table is not None else []
+
+
+def check_guards(snapshot: Manifest, source_loss: float | None, cluster_size: int | None) -> None:
+    """Raise GuardStop if the snapshot lost more of a source, or dropped more for one keeper, than the recipe allows."""
+    problems = []
+    for name, tally in snapshot.summary["sources"].items():
+        loss = tally["dropped"] / tally["documents"] if tally["documents"] else 0.0
+        if source_loss is not None and tally["documents"] >= 20 and loss > source_loss:
+            worst = ", ".join(
+                f"{rule} {count}"
+                for rule, count in sorted(tally["first"].items(), key=lambda found: (-found[1], found[0]))[:3]
+            )
+            problems.append(
+                f"{name} lost {tally['dropped']} of {tally['documents']} documents ({loss:.0%}; the guard allows {source_loss:.0%}): {worst}"
+            )
+    largest = snapshot.summary["largest_cluster"]
+    if cluster_size is not None and largest["dropped"] > cluster_size:
+        problems.append(
+            f"{largest['dropped']} documents were dropped for the one document {largest['keeper']} (the guard allows {cluster_size})"
+        )
+    if problems:
+        raise GuardStop(
+            "a guard stopped the recipe:\n  "
+            + "\n  ".join(problems)
+            + f"\nThe decisions can be looked at (snapshot {snapshot.id[:12]}: `tilth why DOC`, `tilth what-if`). "
+            "Change rules or overrides, or, if the loss is meant, the guard: --set curation.stop_if.source_loss=80%"
+        )

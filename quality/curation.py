@@ -1,0 +1,142 @@
+"""The curation section of a recipe: presets, rules, overrides by source, topic and role, duplicates, PII, guards.
+
+It resolves to one list of rules per source. What the rules do is `quality.rules`; when they are applied, `quality.decide`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import field_validator, model_validator
+
+from corpus.config import Count, Section, Share, circumstance, identity
+from corpus.errors import did_you_mean, one_of
+from corpus.schema import PII_TYPES
+from quality.near_duplicates import NearDuplicates
+from quality.rules import CUTTING_PRESETS, PRESETS, Bound, Rule, build_rules, check_signal
+
+PiiAction = Literal["mask", "drop", "keep"]
+
+
+class C4LineCuts(Section):
+    """Which lines the c4 preset cuts (datatrove's C4QualityFilter; terminal punctuation off, as FineWeb has it)."""
+
+    terminal_punct: bool = identity(False)
+    min_words_per_line: int = identity(3)
+    max_word_length: int = identity(1000)
+    javascript: bool = identity(True)
+    policy: bool = identity(True)
+
+
+class StopIf(Section):
+    """Guards: what a recipe would rather not do. They change no id; a stopped snapshot can still be looked at."""
+
+    source_loss: Share | None = circumstance(
+        0.4, description="of a source's documents dropped, by whatever rule, from 20 documents on"
+    )
+    cluster_size: Count | None = circumstance(1000, description="documents dropped for one keeper")
+
+
+@dataclass(frozen=True)
+class SourceRules:
+    """What holds for one source: its rules in order, and whether the c4 preset's line cuts apply."""
+
+    rules: tuple[Rule, ...]
+    cut_lines: bool
+
+
+class Curation(Section):
+    presets: list[str] = identity([])
+    rules: dict[str, Bound | None] = identity({})
+    overrides: dict[str, dict[str, Bound | None]] = identity(
+        {}, description="by source, topic or role; source beats topic beats role; null switches off"
+    )
+    exact_duplicates: bool = identity(True, absent_means=True)
+    near_duplicates: NearDuplicates | None = identity(NearDuplicates())
+    pii: dict[str, PiiAction] = identity(dict.fromkeys(PII_TYPES, "mask"))
+    c4_lines: C4LineCuts = identity(C4LineCuts(), absent_means=C4LineCuts())
+    stop_if: StopIf = circumstance(StopIf())
+    decontamination: Any = identity(None, absent_means=None, description="not there yet")
+
+    @field_validator("presets")
+    @classmethod
+    def _known_presets(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name not in PRESETS:
+                raise ValueError(
+                    f"no preset {name!r}.{did_you_mean(name, PRESETS)} There are {one_of(PRESETS)}"
+                )
+        return value
+
+    @field_validator("pii", mode="before")
+    @classmethod
+    def _pii(cls, value: Any) -> Any:
+        """One word for all types, or an action by type; types that are not named keep `mask`."""
+        if isinstance(value, str):
+            return dict.fromkeys(PII_TYPES, value)
+        for kind in value or {}:
+            if kind not in PII_TYPES:
+                raise ValueError(
+                    f"no PII type {kind!r}.{did_you_mean(str(kind), PII_TYPES)} There are {one_of(PII_TYPES)}"
+                )
+        return dict.fromkeys(PII_TYPES, "mask") | (value or {})
+
+    @field_validator("decontamination")
+    @classmethod
+    def _absent(cls, value: Any) -> Any:
+        if value is not None:
+            raise ValueError("decontamination against tasks is not there yet; leave the key out")
+        return value
+
+    @model_validator(mode="after")
+    def _signals(self) -> Curation:
+        for where, bounds in (
+            ("rules", self.rules),
+            *((f"overrides.{name}", found) for name, found in self.overrides.items()),
+        ):
+            for signal, bound in bounds.items():
+                if signal != "c4_lines":
+                    check_signal(signal, bound, f"curation.{where}")
+        return self
+
+    def check_overrides(self, known: set[str]) -> None:
+        """Every override must be of a source, topic or role of the recipe; ConfigError names the nearest."""
+        from corpus.errors import ConfigError
+
+        for name in self.overrides:
+            if name not in known:
+                raise ConfigError(
+                    f"curation.overrides.{name}: no source, topic or role of this recipe.{did_you_mean(name, known)} There are {one_of(known)}."
+                )
+
+    def bounds_for(self, source: str, topic: str, role: str) -> dict[str, dict[str, Any] | None]:
+        """Signal → bound for a source: presets, then rules, then overrides of its role, topic and name, key by key."""
+        merged: dict[str, dict[str, Any] | None] = {}
+        layers: list[dict[str, Any]] = [PRESETS[name] for name in self.presets]
+        layers += [{signal: _given(bound) for signal, bound in self.rules.items()}]
+        layers += [
+            {signal: _given(bound) for signal, bound in self.overrides.get(key, {}).items()}
+            for key in (role, topic, source)
+        ]
+        for layer in layers:
+            for signal, bound in layer.items():
+                merged[signal] = None if bound is None else {**(merged.get(signal) or {}), **bound}
+        return merged
+
+    def for_source(self, source: str, topic: str, role: str) -> SourceRules:
+        bounds = self.bounds_for(source, topic, role)
+        cut = any(name in CUTTING_PRESETS for name in self.presets) and bounds.pop("c4_lines", {}) is not None
+        bounds.pop("c4_lines", None)
+        return SourceRules(tuple(build_rules(bounds)), cut)
+
+    @property
+    def needs_c4_lines(self) -> bool:
+        named = {*self.rules, *(signal for found in self.overrides.values() for signal in found)}
+        return bool(CUTTING_PRESETS & set(self.presets)) or bool(
+            named & {"num_sentences_after_cuts", "cut_byte_ratio"}
+        )
+
+
+def _given(bound: Bound | None) -> dict[str, Any] | None:
+    return None if bound is None else {name: getattr(bound, name) for name in bound.model_fields_set}

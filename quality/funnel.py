@@ -1,0 +1,127 @@
+"""The funnel: how many documents and tokens each rule dropped, by source. Tallies are integers and add up over parts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+Tally = dict[str, Any]
+_COUNTS = (
+    "documents",
+    "bytes",
+    "tokens",
+    "kept",
+    "dropped",
+    "bytes_kept",
+    "tokens_kept",
+    "masked",
+    "cut_bytes",
+)
+_RULES = ("first", "first_tokens", "any", "any_tokens", "only", "only_tokens")
+
+
+def tally_decisions(decisions: pa.Table) -> Tally:
+    """The tally of one part's `decisions`: totals, and by rule the documents (and tokens) it is the first, any or the only reason for."""
+    frame = pl.DataFrame(
+        pl.from_arrow(
+            decisions.select(
+                ["kept", "drop_reason", "failures", "num_bytes", "num_tokens", "num_masked", "num_cut_bytes"]
+            )
+        )
+    )
+    kept = frame.filter("kept")
+    tally: Tally = {
+        "documents": frame.height, "bytes": _sum(frame, "num_bytes"), "tokens": _sum(frame, "num_tokens"),
+        "kept": kept.height, "dropped": frame.height - kept.height, "bytes_kept": _sum(kept, "num_bytes"), "tokens_kept": _sum(kept, "num_tokens"),
+        "masked": _sum(kept, "num_masked"), "cut_bytes": _sum(kept, "num_cut_bytes"),
+    }  # fmt: skip
+    dropped = frame.filter(~pl.col("kept")).with_columns(
+        pl.col("failures").list.len().alias("num_failures"), pl.col("num_tokens").fill_null(0)
+    )
+    tally["first"], tally["first_tokens"] = _by_rule(dropped, pl.col("drop_reason"))
+    every = dropped.explode("failures")
+    rule = pl.col("failures").struct.field("rule")
+    tally["any"], tally["any_tokens"] = _by_rule(every, rule)
+    tally["only"], tally["only_tokens"] = _by_rule(every.filter(pl.col("num_failures") == 1), rule)
+    return tally
+
+
+def _sum(frame: pl.DataFrame, column: str) -> int:
+    return int(frame[column].sum() or 0)
+
+
+def _by_rule(frame: pl.DataFrame, rule: pl.Expr) -> tuple[dict[str, int], dict[str, int]]:
+    grouped = (
+        frame.group_by(rule.alias("rule"))
+        .agg(pl.len().alias("n"), pl.col("num_tokens").sum().alias("tokens"))
+        .sort("rule")
+    )
+    return dict(zip(grouped["rule"], grouped["n"], strict=True)), dict(
+        zip(grouped["rule"], grouped["tokens"], strict=True)
+    )
+
+
+def add_tallies(tallies: Iterable[Tally]) -> Tally:
+    """The sum of tallies; the order in which they are added changes nothing."""
+    counts: Counter[str] = Counter()
+    rules: dict[str, Counter[str]] = {name: Counter() for name in _RULES}
+    for tally in tallies:
+        counts.update({name: tally[name] for name in _COUNTS})
+        for name in _RULES:
+            rules[name].update(tally[name])
+    return {name: counts[name] for name in _COUNTS} | {
+        name: dict(sorted(rules[name].items())) for name in _RULES
+    }
+
+
+def funnel_rows(sources: Mapping[str, Tally], rejects: Mapping[str, int]) -> list[dict[str, Any]]:
+    """One row per source and rule (and one each for read, rejected and kept), for printing and for the app.
+
+    `documents` of the rules (the first failing rule of each document) plus `kept` is what was read; `only` counts the
+    documents that no other rule would have dropped.
+    """
+    rows = []
+    for source, tally in sources.items():
+        rows.append(_row(source, "read", tally["documents"] + rejects.get(source, 0), tally["tokens"]))
+        if rejects.get(source):
+            rows.append(_row(source, "rejected", rejects[source], None))
+        for rule, count in sorted(tally["first"].items(), key=lambda found: (-found[1], found[0])):
+            rows.append(
+                _row(
+                    source,
+                    rule,
+                    count,
+                    tally["first_tokens"][rule],
+                    tally["any"][rule],
+                    tally["only"].get(rule, 0),
+                    tally["only_tokens"].get(rule, 0),
+                )
+            )
+        for rule in sorted(tally["any"].keys() - tally["first"].keys()):
+            rows.append(_row(source, rule, 0, 0, tally["any"][rule], 0, 0))
+        rows.append(_row(source, "kept", tally["kept"], tally["tokens_kept"]))
+    return rows
+
+
+def _row(
+    source: str,
+    rule: str,
+    documents: int,
+    tokens: int | None,
+    any_: int | None = None,
+    only: int | None = None,
+    only_tokens: int | None = None,
+) -> dict[str, Any]:
+    return {
+        "source": source,
+        "rule": rule,
+        "documents": documents,
+        "tokens": tokens,
+        "failing": any_,
+        "only_this_rule": only,
+        "only_this_rule_tokens": only_tokens,
+    }

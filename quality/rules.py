@@ -1,0 +1,186 @@
+"""A rule: a polars expression over one signal, named for the failure it finds. Decide, what-if and audit share it.
+
+The presets are thresholds published for English web prose; their definitions are those of huggingface/datatrove's filters
+(the signals' docstrings say which). They drop almost all source code and most statutes: see the recipes' overrides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from pydantic import field_validator, model_validator
+
+from corpus.config import Section, identity
+from corpus.errors import ConfigError, did_you_mean
+from corpus.schema import DATASETS, MEASURED_SIGNALS
+
+# signal → (name of the failure below min, name of the failure above max); others are <signal>_too_low / _too_high
+FAILURES: dict[str, tuple[str, str]] = {
+    "num_words": ("too_few_words", "too_many_words"),
+    "mean_word_length": ("words_too_short", "words_too_long"),
+    "hash_ratio": ("too_few_hashes", "too_many_hashes"),
+    "ellipsis_ratio": ("too_few_ellipses", "too_many_ellipses"),
+    "bullet_line_ratio": ("too_few_bullet_lines", "too_many_bullet_lines"),
+    "ellipsis_line_ratio": ("too_few_ellipsis_lines", "too_many_ellipsis_lines"),
+    "alpha_word_ratio": ("too_few_alphabetic_words", "too_many_alphabetic_words"),
+    "num_stop_words": ("too_few_stop_words", "too_many_stop_words"),
+    "line_punct_ratio": ("too_few_punctuated_lines", "too_many_punctuated_lines"),
+    "short_line_ratio": ("too_few_short_lines", "too_many_short_lines"),
+    "char_dup_ratio": ("too_few_duplicate_line_chars", "too_many_duplicate_line_chars"),
+    "list_ratio": ("too_few_newlines", "too_many_newlines"),
+    "num_lorem_ipsum": ("no_lorem_ipsum", "lorem_ipsum"),
+    "num_curly_brackets": ("no_curly_bracket", "curly_bracket"),
+    "num_sentences_after_cuts": ("too_few_sentences", "too_many_sentences"),
+    "language_score": ("language_uncertain", "language_too_certain"),
+    "dup_paragraph_ratio": ("too_few_duplicate_paragraphs", "too_many_duplicate_paragraphs"),
+    "dup_paragraph_char_ratio": ("too_few_duplicate_paragraph_chars", "too_many_duplicate_paragraph_chars"),
+    "dup_line_ratio": ("too_few_duplicate_lines", "too_many_duplicate_lines"),
+    "dup_line_char_ratio": ("too_few_duplicate_line_chars", "too_many_repeated_line_chars"),
+    "num_tokens": ("too_few_tokens", "too_many_tokens"),
+    "num_chars": ("too_few_chars", "too_many_chars"),
+    "num_bytes": ("too_few_bytes", "too_many_bytes"),
+}  # fmt: skip
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "gopher_quality": {
+        "num_words": {"min": 50, "max": 100_000}, "mean_word_length": {"min": 3, "max": 10}, "hash_ratio": {"max": 0.1},
+        "ellipsis_ratio": {"max": 0.1}, "bullet_line_ratio": {"max": 0.9}, "ellipsis_line_ratio": {"max": 0.3},
+        "alpha_word_ratio": {"min": 0.8}, "num_stop_words": {"min": 2},
+    },
+    "gopher_repetition": {
+        "dup_paragraph_ratio": {"max": 0.3}, "dup_paragraph_char_ratio": {"max": 0.2}, "dup_line_ratio": {"max": 0.3}, "dup_line_char_ratio": {"max": 0.2},
+        "top_2_gram_char_ratio": {"max": 0.2}, "top_3_gram_char_ratio": {"max": 0.18}, "top_4_gram_char_ratio": {"max": 0.16},
+        "dup_5_gram_char_ratio": {"max": 0.15}, "dup_6_gram_char_ratio": {"max": 0.14}, "dup_7_gram_char_ratio": {"max": 0.13},
+        "dup_8_gram_char_ratio": {"max": 0.12}, "dup_9_gram_char_ratio": {"max": 0.11}, "dup_10_gram_char_ratio": {"max": 0.10},
+    },
+    "c4": {"num_lorem_ipsum": {"max": 0}, "num_curly_brackets": {"max": 0}, "num_sentences_after_cuts": {"min": 5}},
+    "fineweb": {"line_punct_ratio": {"min": 0.12}, "short_line_ratio": {"max": 0.67}, "char_dup_ratio": {"max": 0.01}, "list_ratio": {"max": 0.3}},
+}  # fmt: skip
+PRESETS["gopher"] = PRESETS["gopher_repetition"] | PRESETS["gopher_quality"]
+CUTTING_PRESETS = {"c4"}  # they also cut lines: switched off where `c4_lines` is overridden with null
+
+TEXT_SIGNALS = {"language", "own_id", "url"}
+SIGNALS = {**dict.fromkeys(MEASURED_SIGNALS), "date": None, "own_id": None, "url": None}
+
+
+class Bound(Section):
+    """What one signal may be. Bounds are inclusive: a value equal to one passes."""
+
+    min: float | str | None = identity(None, absent_means=None)
+    max: float | str | None = identity(None, absent_means=None)
+    allow: list[str] | None = identity(None, absent_means=None)
+    deny: list[str] | None = identity(None, absent_means=None)
+    min_score: float | None = identity(
+        None, absent_means=None, description="language only: the least certainty"
+    )
+
+    @field_validator("min", "max", mode="before")
+    @classmethod
+    def _a_number_or_date(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError(f"{value!r} is not a bound; give a number (or, for `date`, YYYY-MM-DD)")
+        return value
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Bound:
+        if not self.model_fields_set:
+            raise ValueError(
+                "a rule needs min, max, allow, deny or (language) min_score; write null to switch it off"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One way for a document to fail: `signal` beyond `threshold` (kind min or max), or not in / in a list."""
+
+    name: str
+    signal: str
+    kind: str
+    threshold: Any
+
+    def fails(self) -> pl.Expr:
+        """True where the document fails; a missing value fails no bound."""
+        column = pl.col(self.signal)
+        if self.kind in ("allow", "deny"):
+            listed = column.is_in(list(self.threshold))
+            return (~listed if self.kind == "allow" else listed).fill_null(False)
+        bound = pl.lit(self.threshold)
+        return (column < bound if self.kind == "min" else column > bound).fill_null(False)
+
+    def threshold_text(self) -> str:
+        return (
+            ", ".join(self.threshold)
+            if self.kind in ("allow", "deny")
+            else f"{self.threshold:g}"
+            if isinstance(self.threshold, (int, float))
+            else str(self.threshold)
+        )
+
+    def render(self) -> str:
+        """`short_line_ratio <= 0.67` or `language in en, hi`."""
+        word = {"min": ">=", "max": "<=", "allow": "in", "deny": "not in"}[self.kind]
+        return f"{self.signal} {word} {self.threshold_text()}"
+
+    def to_json(self) -> list[Any]:
+        return [
+            self.name,
+            self.signal,
+            self.kind,
+            list(self.threshold) if isinstance(self.threshold, tuple) else self.threshold,
+        ]
+
+
+def build_rules(bounds: Mapping[str, Mapping[str, Any] | None]) -> list[Rule]:
+    """The rules of (signal → bound), in order; a null bound is a rule switched off."""
+    rules = [rule for signal, bound in bounds.items() if bound for rule in _rules_of(signal, bound)]
+    return list(
+        {rule.name: rule for rule in rules}.values()
+    )  # `language.min_score` and `language_score.min` are one rule: the later wins
+
+
+def _rules_of(signal: str, bound: Mapping[str, Any]) -> Iterable[Rule]:
+    below, above = FAILURES.get(signal, (f"{signal}_too_low", f"{signal}_too_high"))
+    for kind, name in (("min", below), ("max", above)):
+        if bound.get(kind) is not None:
+            yield Rule(name, signal, kind, _threshold(signal, bound[kind]))
+    if bound.get("allow") is not None:
+        yield Rule(f"{signal}_not_allowed", signal, "allow", tuple(bound["allow"]))
+    if bound.get("deny") is not None:
+        yield Rule(f"{signal}_denied", signal, "deny", tuple(bound["deny"]))
+    if bound.get("min_score") is not None:
+        yield Rule("language_uncertain", "language_score", "min", float(bound["min_score"]))
+
+
+def _threshold(signal: str, value: Any) -> Any:
+    return value if signal == "date" or isinstance(value, str) else float(value)
+
+
+def check_signal(signal: str, bound: Bound | None, where: str) -> None:
+    """Refuse a rule on a signal that does not exist, or of a form that its type cannot have."""
+    if signal.startswith("metadata."):
+        return
+    if signal not in SIGNALS:
+        reserved = signal in DATASETS["signals"].names
+        more = (
+            " It is reserved for a later feature."
+            if reserved
+            else f"{did_you_mean(signal, SIGNALS)} `tilth sql 'DESCRIBE signals'` lists them."
+        )
+        raise ConfigError(f"{where}: there is no signal {signal!r} to make a rule of.{more}")
+    if bound is None:
+        return
+    textual, bounded = signal in TEXT_SIGNALS, bound.min is not None or bound.max is not None
+    if textual and bounded:
+        raise ConfigError(f"{where}: {signal} is text; use allow or deny, not min or max")
+    if not textual and (bound.allow or bound.deny):
+        raise ConfigError(f"{where}: {signal} is a number; use min or max, not allow or deny")
+    if signal != "date" and not textual and (isinstance(bound.min, str) or isinstance(bound.max, str)):
+        raise ConfigError(
+            f"{where}: {signal} is a number; {bound.min if isinstance(bound.min, str) else bound.max!r} is text"
+        )
+    if bound.min_score is not None and signal != "language":
+        raise ConfigError(f"{where}: min_score belongs to language; use min for {signal}")
