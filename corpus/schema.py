@@ -63,7 +63,9 @@ OPERATORS: dict[str, pa.Schema] = {
     "repetition": _schema(doc_id=ID, **REPETITION_SIGNALS),
     "language": _schema(doc_id=ID, **LANGUAGE_SIGNALS),
     "c4_lines": _schema(doc_id=ID, **C4_SIGNALS, cuts=pa.list_(CUT_SPAN)),
-    "pii": _schema(doc_id=ID, **PII_SIGNALS, spans=pa.list_(PII_SPAN)),
+    "pii": _schema(
+        doc_id=ID, **PII_SIGNALS, spans=pa.list_(PII_SPAN), masked_text=TEXT
+    ),  # masked_text only where there are spans, every type masked
     "minhash": _schema(doc_id=ID, num_shingles=_I, signature=SIGNATURE),
     "tokens": _schema(doc_id=ID, **TOKENS_SIGNALS),
     "held_out_overlap": _schema(doc_id=ID, **HELD_OUT_SIGNALS),

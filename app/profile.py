@@ -1,0 +1,51 @@
+"""A profile: what belongs to the machine, never to the recipe. It changes no id.
+
+Read from `profiles.yaml` beside the recipe, else from the user's configuration folder; the default suits a laptop.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from corpus.config import Section, apply_sets, build_section, circumstance, read_yaml
+from corpus.errors import ConfigError, did_you_mean, one_of
+
+
+class Profile(Section):
+    lake: str = circumstance("lake", description="folder of the lake; relative to the working directory")
+    engine: str = circumstance(
+        "single", description="where training runs; others are refused until they exist"
+    )
+    workers: int = circumstance(0, description="processes for ingest and measuring; 0: one per core")
+    device: str = circumstance("auto")
+    threads: int = circumstance(0, description="threads of a training process; 0: the library's choice")
+    micro_batch_sequences: int = circumstance(
+        0, description="sequences of one forward pass; 0: chosen to fit"
+    )
+
+    @property
+    def num_workers(self) -> int:
+        return self.workers or len(os.sched_getaffinity(0))
+
+
+def load_profile(recipe_folder: Path | None, name: str | None, lake: str | None = None) -> Profile:
+    """The named profile, or `default` where there is one, or the built-in default; `lake` overrides its lake."""
+    found = _read_profiles(recipe_folder)
+    if name is not None and name not in found:
+        raise ConfigError(
+            f"there is no profile {name!r}.{did_you_mean(name, found)} "
+            + (f"There are {one_of(found)}." if found else "Write profiles.yaml beside the recipe.")
+        )
+    tree = found.get(name or "default", {})
+    profile = build_section(Profile, tree, f"profile {name or 'default'}")
+    return profile.model_copy(update={"lake": lake}) if lake else profile
+
+
+def _read_profiles(recipe_folder: Path | None) -> dict[str, Any]:
+    user = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "tilth"
+    for folder in [recipe_folder, user]:
+        if folder and (folder / "profiles.yaml").exists():
+            return apply_sets(read_yaml(folder / "profiles.yaml"), [])
+    return {}

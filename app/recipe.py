@@ -1,0 +1,251 @@
+"""A recipe: the complete description of a run, composed of the sections that each package owns.
+
+Reading one changes nothing and looks at no data. Relative paths are relative to the file that holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from evals.gate import Gate
+from mixer.static import Mixture
+from pydantic import field_validator, model_validator
+from trainer.config import Architecture, Training
+
+from corpus.catalog import Catalog, Source, build_catalog
+from corpus.config import (
+    Count,
+    Section,
+    Share,
+    apply_sets,
+    build_section,
+    circumstance,
+    identity,
+    read_yaml,
+    set_key,
+)
+from corpus.errors import ConfigError, did_you_mean, one_of
+from corpus.holdout import Holdout
+from corpus.names import check_name
+from evals.task import TaskConfig
+from quality.curation import Curation
+
+STAGES = ("ingest", "curate", "tokenize", "mix", "train", "eval", "select")
+BASE_RUN = "base"
+
+
+class TokenizerTraining(Section):
+    """A tokenizer fitted before anything is measured, on a selection that uses no signal."""
+
+    train: Literal["bpe"] = identity("bpe")
+    vocab_size: Count = identity(8192)
+    sources: list[str] | None = identity(None, absent_means=None, description="default: all of the recipe's")
+    sample: Share = identity(1.0, absent_means=1.0, description="share of documents, by content hash")
+
+
+class TokenizerPath(Section):
+    path: str = circumstance(description="a Hugging Face tokenizer folder; its content is what counts")
+
+
+class Scratch(Section):
+    """A base trained here, from nothing, as the run `base`."""
+
+    architecture: Architecture = identity(Architecture())
+    sources: list[str] = identity(description="what it is trained on")
+    tokens: Count = identity()
+    learning_rate: float = identity(1e-3, description="peak; what `0.05x` in training refers to")
+    training: dict[str, Any] = identity({}, description="keys of `training` that are different for the base")
+
+
+class BaseModel(Section):
+    path: str | None = circumstance(
+        None, description="a Hugging Face model folder; its content is what counts"
+    )
+    run: str | None = circumstance(
+        None, description="a checkpoint in the lake, NAME/RUN/STEP; its weights are what counts"
+    )
+    scratch: Scratch | None = identity(None)
+    peak_learning_rate: float | None = identity(None, absent_means=None)
+
+    @model_validator(mode="after")
+    def _one(self) -> BaseModel:
+        given = [name for name in ("path", "run", "scratch") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"base_model needs exactly one of path, run and scratch; it has {' and '.join(given) or 'none'}"
+            )
+        return self
+
+
+class FullEvaluation(Section):
+    at: Literal["last", "milestones"] = circumstance("last")
+
+
+class Evaluation(Section):
+    tasks: list[str] = identity(["holdout"])
+    window_tokens: Count | None = identity(
+        None, absent_means=None, description="default: the training sequence length"
+    )
+    full: FullEvaluation = circumstance(FullEvaluation())
+    fast: Any = circumstance(None, description="not there yet")
+
+    @field_validator("fast")
+    @classmethod
+    def _absent(cls, value: Any) -> Any:
+        if value is not None:
+            raise ValueError(
+                "task evaluation during a run is not there yet; held-out loss during a run is training.monitor"
+            )
+        return value
+
+
+class Recipe(Section):
+    name: str = circumstance()
+    catalog: Any = circumstance(
+        "data_catalog.yaml", description="path of the catalog; --set catalog.root=… moves its root"
+    )
+    sources: list[str] = identity()
+    seed: int = identity(0)
+    curation: Curation = identity(Curation())
+    holdout: Holdout | None = identity(None)
+    tokenizer: Literal["base_model"] | TokenizerPath | TokenizerTraining | None = identity(None)
+    base_model: BaseModel | None = identity(None)
+    mixture: Mixture = identity(Mixture())
+    training: Training | None = identity(None)
+    runs: dict[str, dict[str, Any]] = identity({})
+    evaluation: Evaluation = identity(Evaluation())
+    gate: Gate | None = identity(None, absent_means=None)
+
+    @field_validator("name")
+    @classmethod
+    def _usable(cls, value: str) -> str:
+        return check_name(value)
+
+    @field_validator("sources")
+    @classmethod
+    def _distinct(cls, value: list[str]) -> list[str]:
+        if not value:
+            raise ValueError("name at least one source of the catalog")
+        if repeated := sorted({name for name in value if value.count(name) > 1}):
+            raise ValueError(f"the source {repeated[0]!r} stands twice")
+        return value
+
+    @field_validator("tokenizer", mode="before")
+    @classmethod
+    def _which_tokenizer(cls, value: Any) -> Any:
+        """Decide by the keys, so that an error names the one section that was meant."""
+        if isinstance(value, dict):
+            return build_section(TokenizerPath if "path" in value else TokenizerTraining, value, "tokenizer")
+        return value
+
+    @field_validator("runs")
+    @classmethod
+    def _run_names(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name in value:
+            check_name(name, "run name")
+            if name == BASE_RUN:
+                raise ValueError("a run cannot be called 'base': that is the run of base_model.scratch")
+        return value
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A recipe with its catalog, both validated against each other; `tree` is the recipe as written, sets applied."""
+
+    recipe: Recipe
+    catalog: Catalog
+    tree: dict[str, Any]
+    folder: Path
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        return {name: self.catalog.source(name) for name in self.recipe.sources}
+
+    @property
+    def tasks(self) -> dict[str, TaskConfig]:
+        """The recipe's evaluation tasks, without the held-out set, which needs no entry in the catalog."""
+        names = [name for name in self.recipe.evaluation.tasks if name != "holdout"]
+        return {
+            name: build_section(TaskConfig, self.catalog.task(name), f"catalog: tasks.{name}")
+            for name in names
+        }
+
+    def runs(self, only: Iterable[str] = ()) -> dict[str, Recipe]:
+        """Each run's own recipe: the overrides under `runs` written into the recipe's keys."""
+        found = self.recipe.runs or {"main": {}}
+        for name in only:
+            if name not in found:
+                raise ConfigError(
+                    f"the recipe has no run {name!r}.{did_you_mean(name, found)} Its runs: {one_of(found)}."
+                )
+        return {
+            name: self._run_recipe(name, changes)
+            for name, changes in found.items()
+            if not only or name in set(only)
+        }
+
+    def _run_recipe(self, name: str, changes: dict[str, Any]) -> Recipe:
+        tree = apply_sets(self.tree, [])
+        for key, value in changes.items():
+            if key.split(".")[0] not in ("mixture", "training"):
+                raise ConfigError(
+                    f"runs.{name}: {key!r} cannot differ between runs; a run may change keys of mixture and training"
+                )
+            set_key(tree, key, value)
+        return build_section(Recipe, tree, f"runs.{name}")
+
+    def path(self, text: str) -> Path:
+        return (self.folder / Path(text).expanduser()).resolve()
+
+    def resolved(self) -> dict[str, Any]:
+        """The recipe in JSON form, defaults filled in: what is recorded under its name."""
+        return self.recipe.model_dump(mode="json")
+
+
+def load_recipe(path: Path, sets: Iterable[str] = ()) -> LoadedRecipe:
+    """Read and check a recipe and its catalog before any work. ConfigError says what is wrong and where."""
+    tree = read_yaml(path)
+    catalog_sets = [text for text in sets if text.startswith("catalog.")]
+    tree = apply_sets(tree, [text for text in sets if not text.startswith("catalog.")])
+    recipe = build_section(Recipe, tree, str(path))
+    catalog_path = (path.parent / str(recipe.catalog)).resolve()
+    catalog_tree = apply_sets(
+        read_yaml(catalog_path), [text.removeprefix("catalog.") for text in catalog_sets]
+    )
+    loaded = LoadedRecipe(
+        recipe,
+        build_catalog(catalog_tree, catalog_path.parent, str(catalog_path)),
+        tree,
+        path.parent.resolve(),
+    )
+    _check(loaded, str(path))
+    return loaded
+
+
+def _check(loaded: LoadedRecipe, where: str) -> None:
+    """What no section can see alone: names that must exist in another."""
+    recipe, sources = loaded.recipe, loaded.sources
+    recipe.curation.check_overrides(
+        {*sources, *(s.topic for s in sources.values() if s.topic), *(s.role for s in sources.values())}
+    )
+    for name in recipe.base_model.scratch.sources if recipe.base_model and recipe.base_model.scratch else []:
+        _must_be(name, sources, f"{where}: base_model.scratch.sources")
+    if isinstance(recipe.tokenizer, TokenizerTraining):
+        for name in recipe.tokenizer.sources or []:
+            _must_be(name, sources, f"{where}: tokenizer.sources")
+    if recipe.tokenizer == "base_model" and not (recipe.base_model and recipe.base_model.path):
+        raise ConfigError(
+            f"{where}: tokenizer: base_model needs base_model.path, a Hugging Face folder; give tokenizer: {{path: DIR}} or {{train: bpe, vocab_size: 8k}}"
+        )
+    loaded.runs()
+    loaded.tasks  # noqa: B018  (validates)
+
+
+def _must_be(name: str, sources: dict[str, Source], where: str) -> None:
+    if name not in sources:
+        raise ConfigError(
+            f"{where}: {name!r} is not a source of this recipe.{did_you_mean(name, sources)} It has {one_of(sources)}."
+        )
