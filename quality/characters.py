@@ -157,12 +157,12 @@ def count_byte(data: Array, start: int, stop: int, byte: int) -> int:
 
 
 @kernel
-def matches_at(data: Array, position: int, end: int, phrase: Array) -> bool:
-    """Whether `phrase` (ASCII bytes in lower case) stands at `position`, in either case."""
+def matches_at(data: Array, position: int, end: int, phrase: Array, any_case: bool) -> bool:
+    """Whether `phrase` (ASCII bytes in lower case) stands at `position`, if wanted in either case."""
     if position + len(phrase) > end:
         return False
     for k in range(len(phrase)):
         byte = data[position + k]
-        if byte != phrase[k] and not (0x41 <= byte <= 0x5A and byte + 0x20 == phrase[k]):
+        if byte != phrase[k] and not (any_case and 0x41 <= byte <= 0x5A and byte + 0x20 == phrase[k]):
             return False
     return True

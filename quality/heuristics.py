@@ -248,5 +248,5 @@ def _count_phrase(data: Array, start: int, end: int, phrase: Array) -> int:
     count = 0
     for position in range(start, end - len(phrase) + 1):
         if data[position] | 0x20 == phrase[0]:
-            count += matches_at(data, position, end, phrase)
+            count += matches_at(data, position, end, phrase, True)
     return count

@@ -83,6 +83,12 @@ def measured(*texts: str | None) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """Compile before hypothesis watches: under its tracing that takes four times as long."""
+    measured("x")
+
+
 @settings(max_examples=400, deadline=None)
 @given(TEXTS)
 def test_signals_are_datatroves_by_the_slow_reference(text: str) -> None:

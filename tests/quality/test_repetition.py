@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,6 +85,12 @@ def batch_of(texts: list[str | None]) -> pa.RecordBatch:
 def measured(*texts: str | None) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = Repetition()(batch_of(list(texts))).drop_columns(["doc_id"]).to_pylist()
     return rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """Compile before hypothesis watches: under its tracing that takes four times as long."""
+    measured("x")
 
 
 @settings(max_examples=600, deadline=None)

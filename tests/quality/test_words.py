@@ -62,6 +62,12 @@ def reference_words(text: str) -> list[str]:
     return words
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """Compile before hypothesis watches: under its tracing that takes four times as long."""
+    split_words("x")
+
+
 @settings(max_examples=500, deadline=None)
 @given(TEXTS)
 def test_words_are_the_reference_words(text: str) -> None:

@@ -1,0 +1,161 @@
+"""C4's line rules against a slow Python version of datatrove's definition, and the laws of cut spans."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus.schema import OPERATORS
+from quality.c4_lines import POLICY, C4Lines
+
+CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
+PIECES = [
+    "word", "two words", "A whole sentence here.", "Ends here!", "ends so...", 'said "so"', "it's'", "JavaScript", "javascript", "Java",
+    "[12]", "[edit]", "[citation needed]", "[٣]", "[]", "[", "]", "[x]", ".", "..", "?", "e.g. so", "Dr. No", "हिन्दी वाक्य।", "中文。中文。",
+    "Terms of Use", "privacy policy", "USE COOKIES", "cookies", "y" * 12, " ", "  ", "\t", "\u3000", "\x00", "é", "(", '"', "\n", "\n\n",
+    "\r\n", "\r", "\x0b", "\x1c", "\x85", "\u2028",
+]  # fmt: skip
+TEXTS = st.one_of(
+    st.lists(st.sampled_from(PIECES), max_size=30).map("".join),
+    st.lists(st.sampled_from(PIECES), max_size=30).map(" ".join),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
+)
+OPERATORS_TRIED = st.builds(
+    C4Lines,
+    terminal_punct=st.booleans(),
+    min_words_per_line=st.integers(0, 4),
+    max_word_length=st.integers(0, 14),
+    javascript=st.booleans(),
+    policy=st.booleans(),
+)
+
+
+def reference_reason(operator: C4Lines, line: str) -> str | None:
+    lowered = "".join(c.lower() if c.isascii() else c for c in line)
+    line = line.strip()
+    words = line.split()
+    if not words:
+        return None
+    if operator.max_word_length and any(len(word) > operator.max_word_length for word in words):
+        return "long_word"
+    line = CITATION.sub("", line)
+    if operator.terminal_punct and (not line.endswith((".", "?", "!", '"', "'")) or line.endswith("...")):
+        return "no_terminal_punct"
+    if len(words) < operator.min_words_per_line:
+        return "too_few_words"
+    if operator.javascript and "javascript" in lowered:
+        return "javascript"
+    if operator.policy and any(phrase in lowered for phrase in POLICY):
+        return "policy"
+    return None
+
+
+def reference_cuts(operator: C4Lines, text: str) -> list[dict[str, Any]]:
+    cuts, start = [], 0
+    for line in text.splitlines(keepends=True):
+        stop = start + len(line.encode())
+        reason = reference_reason(operator, line)
+        if reason:
+            cuts.append({"start": start, "end": stop, "reason": reason})
+        start = stop
+    return cuts
+
+
+def measured(operator: C4Lines, *texts: str | None) -> list[dict[str, Any]]:
+    batch = pa.record_batch(
+        {
+            "doc_id": pa.array(list(map(str, range(len(texts)))), pa.string()),
+            "text": pa.array(texts, pa.large_string()),
+        }
+    )
+    result = operator(batch)
+    assert result.schema == OPERATORS["c4_lines"]
+    assert result["doc_id"].equals(batch["doc_id"])
+    result.validate(full=True)
+    rows: list[dict[str, Any]] = result.to_pylist()
+    return rows
+
+
+def without(text: str, cuts: list[dict[str, Any]]) -> str:
+    raw, at, kept = text.encode(), 0, b""
+    for cut in cuts:
+        kept, at = kept + raw[at : cut["start"]], cut["end"]
+    return (kept + raw[at:]).decode()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """Compile before hypothesis watches: under its tracing that takes four times as long."""
+    measured(C4Lines(terminal_punct=True), "x")
+
+
+@settings(max_examples=500, deadline=None)
+@given(OPERATORS_TRIED, TEXTS)
+def test_cuts_are_datatroves_by_the_slow_reference(operator: C4Lines, text: str) -> None:
+    (row,) = measured(operator, text)
+    assert row["cuts"] == reference_cuts(operator, text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(OPERATORS_TRIED, st.lists(TEXTS, max_size=5))
+def test_cutting_what_was_cut_changes_nothing_and_neighbours_neither(
+    operator: C4Lines, texts: list[str]
+) -> None:
+    rows = measured(operator, *texts)
+    edited = [without(text, row["cuts"]) for text, row in zip(texts, rows, strict=True)]
+    for text, row, left, again in zip(texts, rows, edited, measured(operator, *edited), strict=True):
+        assert again["cuts"] == []
+        assert again["num_sentences_after_cuts"] == row["num_sentences_after_cuts"]
+        cut_bytes = len(text.encode()) - len(left.encode())
+        assert row["cut_byte_ratio"] == (cut_bytes / len(text.encode()) if text else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentences"),
+    [
+        ("", 0),
+        ("no mark at all", 1),
+        ("One here. Two here! Three here?", 3),
+        ("See e.g. the law, i.e. this one.", 1),
+        ('He said "Stop." Then he left.', 2),
+        ("Wait... what?! Yes.", 2),
+        ("Version 3.14 of example.com is out.", 1),
+        ("पहला वाक्य। दूसरा वाक्य।", 2),
+        ("第一句。第二句！第三句", 3),
+        ("... !!! ???", 0),
+        ("Dr. No came.", 2),
+    ],
+)
+def test_sentences_by_example(line: str, sentences: int) -> None:
+    operator = C4Lines(min_words_per_line=0)
+    assert measured(operator, line)[0]["num_sentences_after_cuts"] == sentences
+    assert measured(operator, f"{line}\n\n{line}\n")[0]["num_sentences_after_cuts"] == 2 * sentences
+
+
+def test_blank_lines_stay_and_the_newline_goes_with_its_line() -> None:
+    text = "Menu\n\nA first line to keep.\nLogin\nThe end of the text is here"
+    (row,) = measured(C4Lines(), text)
+    assert without(text, row["cuts"]) == "\nA first line to keep.\nThe end of the text is here"
+    assert [cut["reason"] for cut in row["cuts"]] == ["too_few_words", "too_few_words"]
+
+
+def test_an_erased_text_reads_as_empty() -> None:
+    for row in measured(C4Lines(), None, ""):
+        assert (row["num_sentences_after_cuts"], row["cut_byte_ratio"], row["cuts"]) == (0, 0.0, [])
+
+
+def test_more_cuts_than_the_first_buffer_holds() -> None:
+    (row,) = measured(C4Lines(), "ab\n" * 1000)
+    assert [(cut["start"], cut["end"]) for cut in row["cuts"]] == [(3 * i, 3 * i + 3) for i in range(1000)]
+
+
+def test_options_are_identity_and_the_operator_travels() -> None:
+    assert pickle.loads(pickle.dumps(C4Lines(terminal_punct=True))) == C4Lines(terminal_punct=True)
+    assert C4Lines(terminal_punct=True).identity() != C4Lines().identity()
+    assert C4Lines.version == 1
