@@ -1,0 +1,241 @@
+"""Write the demo's corpus folder, without a download: `python recipes/demo_corpus.py DIR`.
+
+Real text of the installed packages (recipes/demo_text.py) in every format that there is a reader for, with what is planted
+in it (recipes/demo_planted.py), and questions about files that the corpus leaves out. Same packages, same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import random
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import demo_text
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+from demo_planted import SENTENCE_END, Prose, broken_files, copies, personal, unwanted
+from demo_text import Document, share
+
+VERSION = 1  # raise it when the same packages give other bytes
+STAMP = "corpus.json"
+QUESTIONS, PER_DOCUMENT = 300, 6  # at most, of each kind
+
+# ── questions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Question = tuple[str, list[str], str, str]  # text, choices, the right one, cluster
+
+
+def next_line(document: Document) -> Iterator[Question]:
+    """Which line continues this code? The context is one block, dedented; wrong lines come from elsewhere in the file."""
+    lines = document.text.splitlines()
+    stripped = [line.strip() for line in lines]
+    usable = {line for line in stripped if re.match(r"[a-z]", line) and 16 <= len(line) <= 72}
+    draw = random.Random(document.id)
+    for at in draw.sample(range(len(lines)), len(lines)):
+        context = _block_before(lines, at)
+        right = stripped[at]
+        if right not in usable or len(context) < 150 or right in context:
+            continue
+        others = sorted(
+            line for line in usable - {right} if abs(len(line) - len(right)) <= 10 and line not in context
+        )
+        if len(others) >= 3:
+            yield context, [right, *draw.sample(others, 3)], right, document.package
+
+
+def _block_before(lines: list[str], at: int) -> str:
+    """The up to ten lines before line `at` that are indented as far or further, moved left as far as it is."""
+    indent = len(lines[at]) - len(lines[at].lstrip())
+    start = at
+    while start > max(0, at - 10) and (not lines[start - 1].strip() or not lines[start - 1][:indent].strip()):
+        start -= 1
+    return "\n".join(line[indent:] for line in lines[start:at]).strip("\n")
+
+
+def sentence_ending(document: Document) -> Iterator[Question]:
+    """Which words end this sentence? Wrong endings are those of other sentences of the same document."""
+    sentences = [
+        found.split()
+        for found in SENTENCE_END.split(document.text)
+        if re.fullmatch(r"[A-Z][\w ,'()-]+\.", found)
+    ]
+    endings = {" ".join(words[-4:]): words for words in sentences if 12 <= len(words) <= 40}
+    draw = random.Random(document.id)
+    for right, words in endings.items():
+        others = sorted(other for other in endings if other != right and abs(len(other) - len(right)) <= 8)
+        if len(others) >= 3:
+            yield " ".join(words[:-4]), [right, *draw.sample(others, 3)], right, document.package
+
+
+def write_questions(
+    path: Path, documents: list[Document], ask: Callable[[Document], Iterator[Question]]
+) -> int:
+    """A csv of questions with four choices each, in no order; returns how many."""
+    asked = [
+        question
+        for document in documents
+        for _, question in zip(range(PER_DOCUMENT), ask(document), strict=False)
+    ]
+    rows = {}
+    for text, choices, right, cluster in asked:
+        choices = sorted(choices, key=lambda choice: share("choice", text, choice))
+        rows[text] = (text, *choices, "ABCD"[choices.index(right)], cluster)
+    drawn = sorted(rows.values(), key=lambda row: share("question", *row))[:QUESTIONS]
+    write_csv(path, ["question", "a", "b", "c", "d", "answer", "cluster"], drawn)
+    return len(drawn)
+
+
+# ── formats ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write(path: Path, data: bytes) -> None:
+    """`data` under `path`, compressed as its last extension says, with no clock in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".gz":
+        data = gzip.compress(data, 6, mtime=0)
+    elif path.suffix == ".zst":
+        data = zstandard.compress(data, 6)
+    path.write_bytes(data)
+
+
+def write_jsonl(path: Path, documents: Iterable[Document]) -> None:
+    rows = ({key: value for key, value in asdict(document).items() if value} for document in documents)
+    write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+
+
+def write_parquet(path: Path, documents: Iterable[Document]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [{**asdict(document), "date": document.date or None} for document in documents]
+    pq.write_table(pa.Table.from_pylist(rows), path, compression="zstd")
+
+
+def write_csv(path: Path, header: list[str], rows: Iterable[Iterable[object]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write(path, text.getvalue().encode())
+
+
+def write_markdown(path: Path, document: Document) -> None:
+    front = {"id": document.id, "package": document.package, "license": document.license}
+    lines = "".join(f"{key}: {json.dumps(value)}\n" for key, value in front.items())
+    write(path, f"---\n{lines}---\n\n# {document.package}\n\n{document.text}\n".encode())
+
+
+# ── the folder ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def split(documents: Iterable[Document]) -> tuple[list[Document], list[Document]]:
+    """(for the corpus, for the questions): one file in nine is asked about, and not in the corpus."""
+    found: tuple[list[Document], list[Document]] = ([], [])
+    for document in documents:
+        found[share("asked", document.id.partition("#")[0]) < 1 / 9].append(document)
+    return found
+
+
+def write_general(folder: Path, questions: Path) -> tuple[list[Document], int]:
+    """handbook, topics, readmes, services; what is in them and the number of questions."""
+    docs, asked = split(demo_text.handbook())
+    pages, asked_pages = split(demo_text.topics())
+    manuals = list(demo_text.readmes())
+    planted = [*copies(docs), *personal(docs)]
+    for rule, text in unwanted(Prose(docs), docs):
+        planted.append(Document(f"planted/{rule}", text, "planted", "CC0-1.0"))
+    third = len(docs) // 3
+    write_jsonl(folder / "handbook" / "docstrings_0.jsonl.gz", docs[:third])
+    write_jsonl(folder / "handbook" / "docstrings_1.jsonl", docs[third : 2 * third])
+    write_parquet(folder / "handbook" / "docstrings_2.parquet", docs[2 * third :])
+    write_jsonl(folder / "handbook" / "planted.jsonl.zst", planted)
+    for name, data in broken_files(docs[0]):
+        (folder / "handbook" / name).write_bytes(data)
+    text = "\n\n".join(page.text.replace("\n\n", "\n") for page in pages)
+    write(folder / "topics" / "topics.txt.zst", text.encode())
+    for manual in manuals:
+        write_markdown(folder / "readmes" / f"{manual.package}.md", manual)
+    sections = list(_write_services(folder / "services"))
+    num_questions = write_questions(questions / "sentence_ending.csv", asked + asked_pages, sentence_ending)
+    return [*docs, *pages, *manuals, *planted, *sections], num_questions
+
+
+def _write_services(folder: Path) -> Iterator[Document]:
+    """One file a service, some compressed; for the summary, a document per section."""
+    for name, data in demo_text.services():
+        write(folder / (f"{name}.xml.gz" if name < "b" else f"{name}.xml"), data)
+        for section in data.decode().split("<section ")[1:]:
+            yield Document(name, re.sub(r"<[^>]*>", "", section), "botocore", "Apache-2.0")
+
+
+def write_domain(folder: Path, questions: Path) -> tuple[list[Document], int]:
+    """modules, library, models; what is in them and the number of questions."""
+    modules, asked = split(demo_text.sources_of(demo_text.MODULES))
+    library, asked_library = split(demo_text.sources_of(demo_text.LIBRARY))
+    models = list(demo_text.models())
+    planted = list(copies(modules))
+    twice = modules[::60]  # the same file in two places of one source
+    for prefix, documents in (("", modules), ("vendored/", twice)):
+        for document in documents:
+            write(folder / "modules" / (prefix + document.id), document.text.encode())
+    half = len(library) // 2
+    write_jsonl(folder / "library" / "library_0.jsonl.zst", library[:half] + planted)
+    rows = [asdict(document) for document in library[half:]]
+    write_csv(folder / "library" / "library_1.csv.gz", list(rows[0]), (row.values() for row in rows))
+    write_parquet(folder / "models" / "models.parquet", models)
+    num_questions = write_questions(questions / "next_line.csv", asked + asked_library, next_line)
+    return [*modules, *twice, *library, *planted, *models], num_questions
+
+
+def stamp() -> dict[str, Any]:
+    """What the folder's content depends on."""
+    read = {
+        *demo_text.HANDBOOK,
+        *demo_text.MODULES,
+        *demo_text.LIBRARY,
+        *demo_text.READMES,
+        "botocore",
+        "transformers",
+    }
+    names = sorted(read | {"lxml", "pyarrow", "zstandard"})
+    versions = {name: importlib.metadata.version(name) for name in names}
+    return {"version": VERSION, "python": platform.python_version(), "packages": versions}
+
+
+def make(folder: Path) -> str:
+    """Put the corpus at `folder` by one rename, unless it is there; returns one line about it."""
+    made, name = stamp(), folder.name
+    if folder.exists():
+        if not (folder / STAMP).exists():
+            raise SystemExit(f"{folder} exists and is not a demo corpus; give another folder")
+        if json.loads((folder / STAMP).read_text("utf-8")) == made:
+            return f"{name} exists: the demo corpus of these packages"
+    staged = folder.with_name(f"{name}.{os.getpid()}")
+    general, endings = write_general(staged / "general", staged / "eval")
+    domain, lines = write_domain(staged / "domain", staged / "eval")
+    (staged / STAMP).write_text(json.dumps(made, indent=1) + "\n", "utf-8")
+    if folder.exists():
+        shutil.rmtree(folder)
+    staged.rename(folder)
+    megabytes = sum(len(document.text) for document in general + domain) / 1e6
+    counts = f"{len(general):,} general and {len(domain):,} domain documents, {megabytes:.1f} MB of text"
+    return f"{name}: {counts}, {endings + lines} questions"
+
+
+def main(arguments: list[str]) -> None:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        raise SystemExit("usage: python recipes/demo_corpus.py DIR")
+    print(make(Path(arguments[0]).absolute()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
