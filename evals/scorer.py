@@ -189,7 +189,7 @@ def _row(**cells: Any) -> Row:
 def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[NDArray[np.int64]]:
     ids = [np.asarray(one, dtype=np.int64) for one in tokenizer.encode_batch(texts)]
     special = {tokenizer.bos_id, tokenizer.eos_id} - {None}
-    if len(ids) > 1 and all(len(one) and int(one[0]) in special for one in ids):
+    if ids and all(len(one) and int(one[0]) in special for one in ids):
         raise ConfigError(
             "the tokenizer puts a special token before every text; scoring adds its own, and would score it as text. "
             "Encode without special tokens."
