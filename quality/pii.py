@@ -1,0 +1,164 @@
+"""Personal data in text: where it stands, of which type, and the text with placeholders in its place.
+
+E-mail and public IP addresses, telephone numbers, payment cards, IBANs, US social security numbers, Indian Aadhaar and PAN. Names and
+street addresses need a model and are not covered. `pii_candidates` finds where something could be, `pii_checks` and `pii_phones` decide, here
+overlaps are settled and rows are written.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import phonenumbers
+import pyarrow as pa
+import stdnum
+
+from corpus.edits import edit_text
+from corpus.errors import UnknownName, did_you_mean, one_of
+from corpus.schema import OPERATORS, PII_TYPES
+from quality import pii_checks
+from quality.pii_candidates import KINDS, find_candidates
+from quality.pii_context import Candidate
+from quality.pii_phones import check_phone
+
+# Where spans overlap, the type that proves more wins: an address with digits in it is no phone, a card's groups are no Aadhaar.
+PRIORITY = ("email", "iban", "card", "aadhaar", "ssn", "pan", "ip", "phone")
+_TYPE_OF = {kind: "ip" if kind in ("ipv4", "ipv6") else kind for kind in KINDS}
+_CHECKS: dict[str, Callable[[Candidate], Iterator[pii_checks.Span]]] = {
+    "email": pii_checks.check_email,
+    "ipv4": pii_checks.check_ipv4,
+    "ipv6": pii_checks.check_ipv6,
+    "iban": pii_checks.check_iban,
+    "pan": pii_checks.check_pan,
+    "card": pii_checks.check_card,
+    "ssn": pii_checks.check_ssn,
+    "aadhaar": pii_checks.check_aadhaar,
+}
+
+
+class PiiSpan(NamedTuple):
+    """Half-open UTF-8 byte offsets into the unedited text."""
+
+    start: int
+    end: int
+    type: str
+
+
+def _settle(found: list[PiiSpan]) -> list[PiiSpan]:
+    """Disjoint spans in order: by priority of the type, then leftmost, then longest."""
+    kept: list[PiiSpan] = []
+    for kind in PRIORITY:
+        free: list[PiiSpan] = []
+        ours = {span for span in found if span.type == kind}
+        for span in sorted(ours, key=lambda span: (span.start, -span.end)):
+            at = bisect.bisect(kept, span)
+            before = kept[at - 1].end if at else 0
+            after = kept[at].start if at < len(kept) else span.end
+            if max(before, free[-1].end if free else 0) <= span.start and span.end <= after:
+                free.append(span)
+        kept = sorted(kept + free)
+    return kept
+
+
+@dataclass(frozen=True)
+class Pii:
+    """Operator: counts by type and the spans of personal data (dataset `pii`).
+
+    `types` are looked for, and an overlap is settled among them only; `regions` (ISO 3166) say whose national telephone
+    forms count beside international ones. Unknown ones raise UnknownName.
+
+    >>> Pii().find("Write to jo@example.org")
+    [PiiSpan(start=9, end=23, type='email')]
+    """
+
+    types: tuple[str, ...] = PII_TYPES
+    regions: tuple[str, ...] = ("US", "GB", "IN")
+
+    name: ClassVar[str] = "pii"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("doc_id", "text")
+
+    def __post_init__(self) -> None:
+        for given, valid, what in (
+            (self.types, PII_TYPES, "type of personal data"),
+            (self.regions, sorted(phonenumbers.SUPPORTED_REGIONS), "telephone region"),
+        ):
+            for word in given:
+                if word not in valid:
+                    raise UnknownName(f"no {what} {word!r}; {one_of(valid)}.{did_you_mean(word, valid)}")
+
+    def identity(self) -> dict[str, object]:
+        """What decides the spans: types, regions, and the versions of the libraries that know checksums and numbering plans."""
+        versions = {"phonenumbers": phonenumbers.__version__, "python_stdnum": stdnum.__version__}
+        return {"types": sorted(self.types), "regions": sorted(self.regions), **versions}
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        texts = batch.column("text")
+        spans = self.find_all(texts)
+        counts = {kind: np.zeros(len(spans), dtype=np.int64) for kind in PII_TYPES}
+        for row, found in enumerate(spans):
+            for span in found:
+                counts[span.type][row] += 1
+        schema = OPERATORS[self.name]
+        rows = [[span._asdict() for span in found] for found in spans]
+        signals = [pa.array(counts[kind]) for kind in PII_TYPES]
+        masked = [mask(texts[row].as_py(), found) if found else None for row, found in enumerate(spans)]
+        lists = [
+            pa.array(rows, schema.field("spans").type),
+            pa.array(masked, schema.field("masked_text").type),
+        ]
+        return pa.RecordBatch.from_arrays([batch.column("doc_id"), *signals, *lists], schema=schema)
+
+    def find(self, text: str) -> list[PiiSpan]:
+        """The spans of one text."""
+        return self.find_all(pa.array([text], pa.large_string()))[0]
+
+    def find_all(self, texts: pa.Array) -> list[list[PiiSpan]]:
+        """Spans of each text, sorted and disjoint; none for a null. `texts`: an Arrow string or large_string array."""
+        filled = texts.cast(pa.large_string()).fill_null("")
+        found: list[list[PiiSpan]] = [[] for _ in range(len(filled))]
+        if not filled or filled.buffers()[2] is None:
+            return found
+        offsets = np.frombuffer(filled.buffers()[1], dtype=np.int64)[
+            filled.offset : filled.offset + len(filled) + 1
+        ]
+        data = filled.buffers()[2].slice(offsets[0], offsets[-1] - offsets[0]).to_pybytes()
+        offsets = offsets - offsets[0]
+        candidates = find_candidates(np.frombuffer(data, dtype=np.uint8), offsets)
+        bounds = offsets.tolist()
+        for row, start, end, kind in candidates.tolist():
+            lo = bounds[row]
+            candidate = Candidate(data, lo, bounds[row + 1], start, end)
+            found[row] += [
+                PiiSpan(a - lo, b - lo, _TYPE_OF[KINDS[kind]]) for a, b in self._check(KINDS[kind], candidate)
+            ]
+        return [_settle(spans) if len(spans) > 1 else spans for spans in found]
+
+    def _check(self, kind: str, candidate: Candidate) -> Iterator[pii_checks.Span]:
+        if _TYPE_OF[kind] not in self.types:
+            return iter(())
+        if kind == "phone":
+            return check_phone(candidate, self.regions)
+        if kind != "email" and candidate.beside_placeholder():
+            return iter(())
+        return _CHECKS[kind](candidate)
+
+
+def mask(
+    text: str,
+    spans: Iterable[Mapping[str, Any] | tuple[int, int, str]],
+    actions: Mapping[str, str] | None = None,
+) -> str:
+    """`text` with typed placeholders (`<EMAIL>`) for the spans whose type's action is `mask`; without `actions`, for all.
+
+    Spans are half-open UTF-8 byte offsets, disjoint. Masking what was masked changes nothing.
+
+    >>> mask("Write to jo@example.org", [(9, 23, "email")], {"email": "mask"})
+    'Write to <EMAIL>'
+    """
+    named = [span if isinstance(span, Mapping) else PiiSpan(*span)._asdict() for span in spans]
+    return edit_text(text, [], named, dict.fromkeys(PII_TYPES, "mask") if actions is None else actions)
