@@ -240,7 +240,7 @@ def _judge_guard(one: _Measured, holds: float, breaks: float, family: int, confi
 
 def _cannot_tell(found: Estimate, needed: int | None) -> str:
     if not found.decidable:
-        return f"{found.num_items} items in {found.num_clusters} clusters give no error; at least two independent ones are needed"
+        return f"no error bar from {found.num_items} item(s) in {found.num_clusters} cluster(s): at least two independent ones are needed"
     if needed is None:
         return "no number of items like these would decide"
     return f"about {needed:,} items would decide; there are {found.num_items:,}"
