@@ -43,17 +43,18 @@ app: .venv/complete
 # The first Python that is new enough and can make an environment (Debian splits ensurepip off into python3-venv).
 define find_python
 python=
-for name in $(PYTHON) python3 python3.13 python3.12 python3.11; do
+for name in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do
 	if "$$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then python=$$name; break; fi
 done
 if [ -z "$$python" ]; then
-	echo "Tilth needs Python 3.11 or newer with its venv module; python3 here is: $$(python3 --version 2>&1 || true)." >&2
+	echo "Tilth needs Python 3.11 or newer with its venv module; $(or $(PYTHON),python3) is: $$($(or $(PYTHON),python3) --version 2>&1 || true)." >&2
 	echo "Install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python3.11" >&2
 	exit 1
 fi
 endef
 
-# `.venv/unfinished` stands while packages go in: what an interrupted set-up left behind is thrown away, never believed.
+# `.venv/unfinished` stands while packages go in: what an interrupted set-up left behind is thrown away, never believed. An
+# environment that someone else made there is filled, and not thrown away.
 # torch goes in first and by its pin: asked for as plain `torch`, an index gives its newest CUDA build.
 # DS_BUILD_OPS=0: deepspeed's archive would otherwise look for a compiler.
 .venv/complete: requirements.lock pyproject.toml
@@ -68,8 +69,7 @@ endef
 		touch .venv/unfinished
 		"$$python" -m venv .venv
 	fi
-	rm -f $@
-	touch .venv/unfinished
+	if [ -e $@ ]; then mv $@ .venv/unfinished; fi
 	$(PIP) install --constraint requirements.lock torch==2.13.0 setuptools
 	DS_BUILD_OPS=0 $(PIP) install --no-build-isolation --requirement requirements.lock
 	$(PIP) install --no-build-isolation --no-deps --editable .
