@@ -114,7 +114,7 @@ class Tokenizer:
         """
         for attempt, match in enumerate(_CUT.finditer(text, low, high)):
             cut = match.start()
-            left, right = text[cut - _CONTEXT : cut], text[cut : cut + _CONTEXT]
+            left, right = text[max(0, cut - _CONTEXT) : cut], text[cut : cut + _CONTEXT]
             whole, *halves = (
                 e.ids
                 for e in self.encoder.encode_batch_fast([left + right, left, right], add_special_tokens=False)
