@@ -1,0 +1,278 @@
+"""Where a source's bytes are: files found by path, folder, glob or fsspec URL, their hashes, and their content in blocks.
+
+It knows nothing of records. fsspec is asked for URLs only; local paths never go through it.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import io
+import json
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from corpus.compression import Damaged, compression_of, inflate
+from corpus.errors import ConfigError, SourceError, did_you_mean
+from corpus.fingerprint import ID_HEX
+from corpus.urls import list_url, open_url, stat_url
+
+BLOCK_BYTES = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+_SETTLED_S = 2.0  # a file younger than this may be written again within one tick of its clock, unseen
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """One stored file: an absolute path or a URL, its size, and a stamp that changes when it is written (mtime or ETag)."""
+
+    path: str
+    url: bool
+    size: int
+    stamp: str
+
+
+# ── finding ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def list_files(path: str, root: Path | str | None = None) -> list[FileRef]:
+    """The files of a source, sorted by path: a file, a folder (recursive), a glob (`**` too) or an fsspec URL.
+
+    Names that start with a dot and links that lead nowhere are skipped. A relative path starts at `root`, which may be a URL.
+    A folder without files gives an empty list; what does not exist, or a glob that matches nothing, is a ConfigError.
+    """
+    where = _resolve(path, root)
+    if "://" in where and not where.startswith("file://"):
+        return [FileRef(name, True, size, stamp) for name, size, stamp in list_url(where)]
+    where = where.removeprefix("file://")
+    if os.path.isdir(where):
+        return _local_refs(_walk(where))
+    if os.path.exists(where):
+        return _local_refs([where])
+    found = _local_refs(_glob(where)) if glob.has_magic(where) else []
+    if not found:
+        raise ConfigError(f"the source path {path!r} matches no file. {_nearest(where)}")
+    return found
+
+
+def _resolve(path: str, root: Path | str | None) -> str:
+    if "://" in path or (root is not None and "://" in str(root)):
+        return path if "://" in path or root is None else f"{str(root).rstrip('/')}/{path}"
+    return os.path.abspath(os.path.join(root or "", os.path.expanduser(path)))
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """Every file below, through linked folders too; a folder that is reached twice (a loop of links) is read once."""
+    seen: set[tuple[int, int]] = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        found = os.stat(here)
+        if (found.st_dev, found.st_ino) in seen:
+            folders[:] = []
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (os.path.join(here, name) for name in names if not name.startswith("."))
+
+
+def _glob(pattern: str) -> set[str]:
+    return set(glob.iglob(pattern, recursive=True))
+
+
+def _local_refs(paths: Iterable[str]) -> list[FileRef]:
+    """Regular files only: a pipe in the folder would be waited on for ever."""
+    refs = []
+    for path in sorted(paths):
+        try:
+            found = os.stat(path)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(found.st_mode):
+            refs.append(FileRef(path, False, found.st_size, str(found.st_mtime_ns)))
+    return refs
+
+
+def _nearest(where: str) -> str:
+    """The nearest folder that exists, what is in it, and what to write."""
+    folder = Path(where)
+    while not folder.is_dir():
+        missing, folder = folder.name, folder.parent
+    if glob.has_magic(missing):
+        return f"{folder} exists, but nothing in it matches {missing!r}. A folder, a file, a glob such as '**/*.jsonl' or a URL can be given."
+    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") if names else "nothing"
+    return f"{folder} exists and holds {listed}; there is no {missing!r} in it.{did_you_mean(missing, names)}"
+
+
+def check_unchanged(ref: FileRef) -> None:
+    """SourceError if the file is gone, or has another size or stamp than when it was listed."""
+    try:
+        if ref.url:
+            now = FileRef(ref.path, True, *stat_url(ref.path))
+        else:
+            found = os.stat(ref.path)
+            now = FileRef(ref.path, False, found.st_size, str(found.st_mtime_ns))
+    except Exception as error:
+        raise _unreadable(ref, error) from error
+    if now != ref:
+        raise SourceError(
+            f"{ref.path} changed while it was read ({ref.size} bytes then, {now.size} now). Run again when nothing writes to it."
+        )
+
+
+def _unreadable(ref: FileRef, error: Exception) -> SourceError:
+    if isinstance(error, SourceError):
+        return error
+    if isinstance(error, FileNotFoundError):
+        return SourceError(f"{ref.path} is gone since it was listed. Put it back, or run the command again.")
+    reason = getattr(error, "strerror", None) or str(error)
+    return SourceError(
+        f"cannot read {ref.path}: {type(error).__name__}: {reason}. Make it readable and run again."
+    )
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def open_stored(ref: FileRef) -> BinaryIO:
+    """The file's stored bytes, seekable. Raises SourceError where it cannot be opened."""
+    try:
+        if not ref.url:
+            return open(ref.path, "rb", buffering=0)
+        return open_url(ref.path)
+    except Exception as error:
+        raise _unreadable(ref, error) from error
+
+
+def stored_blocks(ref: FileRef) -> Iterator[bytes]:
+    """The file's stored bytes in blocks of 1 MiB. A failing disk or network is a SourceError, never a reject."""
+    with closing(open_stored(ref)) as file:
+        while True:
+            try:
+                block = file.read(BLOCK_BYTES)
+            except Exception as error:
+                raise _unreadable(ref, error) from error
+            if not block:
+                return
+            yield block
+
+
+class Content:
+    """A file's decompressed bytes in blocks, without a UTF-8 byte order mark; iterate it once.
+
+    A damaged stream ends like a short one; after the iteration `damage` holds the reject's reason, or None.
+    """
+
+    def __init__(self, ref: FileRef):
+        self.damage: str | None = None
+        self._blocks = self._read(ref)
+        self._ahead: list[bytes] = []
+
+    def peek(self, size: int) -> bytes:
+        """The first `size` bytes or more, fewer only where there are no more; they stay to be iterated."""
+        held = sum(map(len, self._ahead))
+        while held < size and (block := next(self._blocks, b"")):
+            self._ahead.append(block)
+            held += len(block)
+        return b"".join(self._ahead)
+
+    def __iter__(self) -> Iterator[bytes]:
+        head = self.peek(len(_BOM)).removeprefix(_BOM)
+        self._ahead = []
+        if head:
+            yield head
+        yield from self._blocks
+
+    def _read(self, ref: FileRef) -> Iterator[bytes]:
+        stored = stored_blocks(ref)
+        first = next(stored, b"")
+        try:
+            kind = compression_of(ref.path, first[:4])
+            blocks = _chain(first, stored)
+            yield from inflate(blocks, kind) if kind else blocks
+        except Damaged as damaged:
+            self.damage = damaged.reason
+
+
+def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from rest
+
+
+def open_bytes(ref: FileRef) -> BinaryIO:
+    """The file's decompressed content as a file object; reading past damage raises SourceError."""
+    return io.BufferedReader(_ContentFile(ref), BLOCK_BYTES)
+
+
+class _ContentFile(io.RawIOBase):
+    def __init__(self, ref: FileRef):
+        self._ref, self._content = ref, Content(ref)
+        self._blocks, self._block = iter(self._content), memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._block:
+            self._block = memoryview(next(self._blocks, b""))
+            if not self._block and self._content.damage:
+                raise SourceError(f"{self._ref.path} is damaged: {self._content.damage}. Fetch it again.")
+        size = min(len(buffer), len(self._block))
+        buffer[:size] = self._block[:size]
+        self._block = self._block[size:]
+        return size
+
+
+# ── hashing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class HashCache:
+    """Content hashes of files by (path, size, stamp), in an append-only file of JSON lines.
+
+    Any number of writers may append: a line is one write, begins with a line end of its own, and a torn one is skipped.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._known: dict[tuple[str, int, str], str] | None = None
+
+    def hash_of(self, ref: FileRef) -> str:
+        """blake2b-128 of the stored bytes, as `fingerprint.hash_file`. Raises SourceError if the file changes meanwhile."""
+        if self._known is None:
+            self._known = dict(self._read())
+        key = (ref.path, ref.size, ref.stamp)
+        if key not in self._known:
+            digest = hashlib.blake2b(digest_size=ID_HEX // 2)
+            for block in stored_blocks(ref):
+                digest.update(block)
+            check_unchanged(ref)
+            self._known[key] = digest.hexdigest()
+            if _settled(ref):
+                self._append(key, self._known[key])
+        return self._known[key]
+
+    def _read(self) -> Iterator[tuple[tuple[str, int, str], str]]:
+        if not self._path.exists():
+            return
+        for line in self._path.read_bytes().split(b"\n"):
+            try:
+                path, size, stamp, hash = json.loads(line)
+            except ValueError:
+                continue
+            yield (path, size, stamp), hash
+
+    def _append(self, key: tuple[str, int, str], hash: str) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        line = "\n" + json.dumps([*key, hash]) + "\n"
+        with self._path.open("ab", buffering=0) as file:
+            file.write(line.encode())
+
+
+def _settled(ref: FileRef) -> bool:
+    return bool(ref.stamp) if ref.url else time.time_ns() - int(ref.stamp) > _SETTLED_S * 1e9

@@ -1,0 +1,210 @@
+"""JSON records: one object per line, or the values of a JSON document (an array, or objects one after the other).
+
+Both keep going after a broken record: lines at the next line, documents at the next place where an object begins after
+another has ended.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from corpus.files import Content
+from corpus.lines import split_lines
+from corpus.records import MAX_DEPTH, Item, Reading, RecordMaker, Reject, too_deep
+
+_WINDOW = 1 << 20  # characters
+_MAX_DIGITS = 4300  # of an integer that Python reads and writes as text
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits
+
+
+_DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN and Infinity, which JSON does not have
+_LONG_INTEGERS = json.JSONDecoder(parse_constant=lambda name: None, parse_int=_integer)
+
+
+# ── lines ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_jsonl(content: Content, reading: Reading) -> Iterator[Item]:
+    """One object per line; positions are line numbers from 0. Blank lines are nothing."""
+    maker = RecordMaker(reading)
+    number = 0
+    for line in split_lines(content, reading.max_record_bytes):
+        if line is None:
+            yield Reject(number, "record_too_long")
+        elif line and not line.isspace():
+            yield _line_record(maker, number, line)
+        number += 1
+    if content.damage:
+        yield Reject(number, content.damage)
+
+
+def _line_record(maker: RecordMaker, number: int, line: bytes) -> Item:
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return Reject(number, "invalid_utf8")
+    try:
+        value = _decode(text)
+    except json.JSONDecodeError:
+        return Reject(number, "invalid_json")
+    except RecursionError:
+        return Reject(number, "nested_too_deep")
+    return _value_record(maker, number, value, text)
+
+
+def _decode(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # Python's limit on the digits of an integer
+        return _LONG_INTEGERS.decode(text)
+
+
+def _value_record(maker: RecordMaker, number: int, value: Any, text: str) -> Item:
+    if not isinstance(value, dict):
+        return Reject(number, "wrong_type")
+    if text.count("{") + text.count("[") > MAX_DEPTH and too_deep(value):
+        return Reject(number, "nested_too_deep")
+    return maker.from_fields(number, value)
+
+
+# ── documents ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_json(content: Content, reading: Reading) -> Iterator[Item]:
+    """The objects of a JSON array, of one object, or of objects after each other; positions count values.
+
+    A file whose first line is a whole object is read by lines: much of what is called .json is.
+    """
+    if _is_lines(content.peek(_WINDOW)):
+        return read_jsonl(content, reading)
+    return _Values(content, reading).read()
+
+
+def _is_lines(head: bytes) -> bool:
+    first, _, rest = head.lstrip().partition(b"\n")
+    if not first.startswith(b"{") or not rest.strip():
+        return False
+    try:
+        _decode(first.decode())
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+_SEPARATORS = re.compile(r"[\s,]*")
+_NEXT_OBJECT = re.compile(r"\}\s*[,\n]\s*\{|\n\{")
+
+
+class _Values:
+    """A window over a JSON document that moves from value to value and holds little more than one of them."""
+
+    def __init__(self, content: Content, reading: Reading):
+        self._content, self._blocks = content, iter(content)
+        # undecodable bytes become lone surrogates, so that only the value they stand in is rejected
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._maker, self._limit = RecordMaker(reading), reading.max_record_bytes
+        self._window, self._at, self._ended = "", 0, False
+        self._in_array = False
+
+    def read(self) -> Iterator[Item]:
+        count, lost_end = 0, False
+        while self._next_value():
+            item = self._value(count)
+            lost_end = isinstance(item, Reject) and self._at >= len(self._window)
+            yield item
+            count += 1
+        if (self._content.damage or self._in_array) and not lost_end:
+            yield Reject(count, self._content.damage or "truncated_file")
+
+    def _next_value(self) -> bool:
+        """Move to where the next value begins; False at the end."""
+        while True:
+            self._at = _SEPARATORS.match(self._window, self._at).end()  # type: ignore[union-attr]  # it matches anywhere
+            here = self._window[self._at : self._at + 1]
+            if not here:
+                if not self._fill(1):
+                    return False
+            elif here == ("]" if self._in_array else "["):
+                self._in_array = not self._in_array
+                self._at += 1
+            else:
+                return True
+
+    def _value(self, count: int) -> Item:
+        while True:
+            try:
+                value, end = self._decode()
+            except (json.JSONDecodeError, RecursionError) as error:
+                if (
+                    self._may_go_on(error)
+                    and len(self._window) - self._at <= self._limit
+                    and self._fill(len(self._window))
+                ):
+                    continue
+                return Reject(count, self._skip(self._reason(error)))
+            if end < len(self._window) or not self._fill(1):
+                break  # what follows is in sight: `12` is not the beginning of `123`
+        text = self._window[self._at : end]
+        self._at = end
+        return self._record(count, value, text)
+
+    def _decode(self) -> tuple[Any, int]:
+        try:
+            return _DECODER.raw_decode(self._window, self._at)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            return _LONG_INTEGERS.raw_decode(self._window, self._at)
+
+    def _record(self, count: int, value: Any, text: str) -> Item:
+        try:
+            size = len(text) if text.isascii() else len(text.encode())
+        except UnicodeEncodeError:
+            return Reject(count, "invalid_utf8")
+        if size > self._limit:
+            return Reject(count, "record_too_long")
+        return _value_record(self._maker, count, value, text)
+
+    def _may_go_on(self, error: Exception) -> bool:
+        """Whether more text could mend it: a string without end, or an error at the window's edge."""
+        return isinstance(error, json.JSONDecodeError) and (
+            error.msg.startswith("Unterminated string") or error.pos >= len(self._window) - 16
+        )
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, RecursionError):
+            return "nested_too_deep"
+        if not self._may_go_on(error):
+            return "invalid_json"
+        return (self._content.damage or "truncated_file") if self._ended else "record_too_long"
+
+    def _skip(self, reason: str) -> str:
+        """Move to the next place where an object begins after another has ended, or to the end."""
+        self._at += 1
+        while not (found := _NEXT_OBJECT.search(self._window, self._at)):
+            self._at = max(self._at, len(self._window) - 1024)  # the place may lie across two blocks
+            if not self._fill(1):
+                self._at = len(self._window)
+                return reason
+        self._at = found.end() - 1
+        return reason
+
+    def _fill(self, size: int) -> bool:
+        """Drop what is behind and read `size` characters or a little more; False where there are none."""
+        pieces = [self._window[self._at :]]
+        while size > 0 and not self._ended:
+            block = next(self._blocks, b"")
+            self._ended = not block
+            pieces.append(self._utf8.decode(block, final=self._ended))
+            size -= len(pieces[-1])
+        self._window, self._at = "".join(pieces), 0
+        return any(pieces[1:])

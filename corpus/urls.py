@@ -1,0 +1,80 @@
+"""The door to fsspec: files behind s3://, memory://, https:// and the like. Local paths never come here.
+
+Credentials and endpoints come from the environment (AWS_…, FSSPEC_…), never from a recipe.
+"""
+
+from __future__ import annotations
+
+import glob
+from typing import Any, BinaryIO
+
+from corpus.errors import ConfigError, did_you_mean
+
+# What changes when a file is written, in the words of fsspec's file systems, the surest first.
+_STAMPS = ("ETag", "etag", "md5", "md5Hash", "checksum", "content_md5", "generation", "mtime", "LastModified", "last_modified", "created")  # fmt: skip
+
+Stat = tuple[int, str]  # size in bytes, stamp
+
+
+def list_url(url: str) -> list[tuple[str, int, str]]:
+    """(URL, size, stamp) of each file at a URL, below it, or matching its pattern; sorted. ConfigError where there is none."""
+    filesystem, path = _filesystem(url)
+    try:
+        if glob.has_magic(path):
+            found = filesystem.glob(path, detail=True)
+        elif filesystem.isdir(path):
+            found = filesystem.find(path, detail=True)
+        else:
+            found = {path: filesystem.info(path)}
+    except FileNotFoundError:
+        found = {}
+    except Exception as error:  # each protocol has its own errors: no credentials, no bucket, no route
+        raise ConfigError(
+            f"cannot list {url!r}: {type(error).__name__}: {error}. Check the address, the credentials and the network."
+        ) from error
+    inside = len(path.split("*")[0].rstrip("/"))
+    files = [
+        (str(filesystem.unstrip_protocol(name)), *_stat(info))
+        for name, info in sorted(found.items())
+        if info["type"] == "file" and not name.endswith("/") and "/." not in name[inside:]
+    ]
+    if not files:
+        raise ConfigError(
+            f"the source {url!r} matches no file. Check the bucket, the prefix and the pattern."
+        )
+    return files
+
+
+def stat_url(url: str) -> Stat:
+    """Size and stamp of one file, asked for anew."""
+    filesystem, path = _filesystem(url)
+    return _stat(filesystem.info(path))
+
+
+def open_url(url: str) -> BinaryIO:
+    """The stored bytes of one file, seekable where the protocol can."""
+    filesystem, path = _filesystem(url)
+    opened: BinaryIO = filesystem.open(path, "rb")
+    return opened
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    import fsspec  # imported here: most lakes never need it
+
+    protocol = url.partition("://")[0]
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    except ImportError as error:
+        raise ConfigError(
+            f"reading {url!r} needs a package that is not installed: {error}. Install it beside tilth (for s3:// that is `pip install s3fs`)."
+        ) from error
+    except ValueError as error:
+        known = fsspec.available_protocols()
+        raise ConfigError(
+            f"{url!r} has the unknown protocol {protocol!r}.{did_you_mean(protocol, known)} Known are s3, gs, abfs, hf, https, memory, file and fsspec's others."
+        ) from error
+    return filesystem, path
+
+
+def _stat(info: dict[str, Any]) -> Stat:
+    return int(info.get("size") or 0), next((f"{key}={info[key]}" for key in _STAMPS if info.get(key)), "")
