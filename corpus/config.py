@@ -6,8 +6,11 @@ fast, how shown). It does not cover what the sections mean: each sits beside its
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +21,7 @@ from pydantic_core import PydanticUndefined
 from corpus.errors import ConfigError, did_you_mean, one_of
 
 MISSING: Any = object()
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 _SUFFIXES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
 
@@ -99,17 +103,16 @@ def parse_count(value: Any) -> int:
     >>> parse_count("32k"), parse_count("2B"), parse_count("1.5M"), parse_count(7)
     (32000, 2000000000, 1500000, 7)
     """
-    if isinstance(value, bool) or value is None:
-        raise ValueError(f"{value!r} is not a count; write a whole number such as 500, 32k, 1.5M or 2B")
-    if isinstance(value, (int, float)) and float(value).is_integer():
-        return int(value)
-    if isinstance(value, str) and (
+    number = None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        number = Decimal(value)
+    elif isinstance(value, str) and (
         match := re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([kKMGBT]?)\s*", value)
     ):
-        number = float(match[1].replace("_", "")) * _SUFFIXES[match[2]]
-        if abs(number - round(number)) < 1e-6:
-            return round(number)
-    raise ValueError(f"{value!r} is not a count; write a whole number such as 500, 32k, 1.5M or 2B")
+        number = Decimal(match[1].replace("_", "")) * _SUFFIXES[match[2]]
+    if number is None or number < 0 or number != number.to_integral_value():
+        raise ValueError(f"{value!r} is not a count; write a whole number such as 500, 32k, 1.5M or 2B")
+    return int(number)
 
 
 def parse_share(value: Any) -> float:
@@ -127,8 +130,13 @@ def parse_share(value: Any) -> float:
 
 
 def _percent(value: Any) -> float | None:
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", value) if isinstance(value, str) else None
+    match = re.fullmatch(rf"\s*({_NUMBER})\s*%\s*", value) if isinstance(value, str) else None
     return round(float(match[1]) / 100, 12) if match else None
+
+
+def _shortest(number: float) -> str:
+    """The shortest form that reads back as the same number, so that two values never share an id."""
+    return repr(float(number)).removesuffix(".0")
 
 
 @dataclass(frozen=True)
@@ -138,16 +146,20 @@ class Multiple:
     factor: float
 
     def __str__(self) -> str:
-        return f"{self.factor:g}x"
+        return f"{_shortest(self.factor)}x"
 
 
 def parse_rate(value: Any) -> float | Multiple:
     """A learning rate, absolute (`2e-5`) or a multiple of the base's peak (`0.05x`)."""
     if isinstance(value, Multiple):
         return value
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*x\s*", value)):
+    if (
+        isinstance(value, str)
+        and (match := re.fullmatch(rf"\s*({_NUMBER})\s*x\s*", value))
+        and float(match[1]) > 0
+    ):
         return Multiple(float(match[1]))
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf:
         return float(value)
     raise ValueError(f"{value!r} is not a learning rate; write 2e-5, or 0.05x for a share of the base's peak")
 
@@ -160,7 +172,7 @@ class Margin:
     unit: str
 
     def __str__(self) -> str:
-        return f"{self.value:g}{self.unit}"
+        return f"{_shortest(self.value)}{self.unit}"
 
     def absolute(self, baseline: float) -> float:
         """The margin in the metric's own unit, given the baseline's value."""
@@ -171,7 +183,7 @@ def parse_margin(value: Any) -> Margin:
     """A margin must carry its unit: `3%` (relative) or `2pp` (absolute percentage points)."""
     if isinstance(value, Margin):
         return value
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(%|pp)\s*", value)):
+    if isinstance(value, str) and (match := re.fullmatch(rf"\s*({_NUMBER})\s*(%|pp)\s*", value)):
         return Margin(float(match[1]), match[2])
     raise ValueError(f"{value!r} has no unit; write 3% (of the baseline's value) or 2pp (percentage points)")
 
@@ -190,16 +202,24 @@ class _Loader(yaml.SafeLoader):
     """PyYAML reads YAML 1.1, where `no` is false, `2e-5` is text, `010` is 8 and `12:30` is 750."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if repeated := {str(key) for key in keys if keys.count(key) > 1}:
-            raise ConfigError(
-                f"{node.start_mark.name}: the key {sorted(repeated)[0]!r} stands twice in one mapping"
-            )
+        if isinstance(node, yaml.MappingNode):
+            keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            if repeated := [key for key, count in keys.items() if count > 1]:
+                raise ConfigError(
+                    f"{node.start_mark.name}: the key {repeated[0]!r} stands twice in one mapping"
+                )
         return super().construct_mapping(node, deep)
+
+    def construct_integer(self, node: yaml.ScalarNode) -> int:
+        digits = self.construct_scalar(node)
+        return int(digits, 0) if digits[:2] in ("0x", "0o") else int(digits)
 
 
 _Loader.yaml_implicit_resolvers = {}
-_INT, _FLOAT = re.compile(r"[-+]?[0-9]+"), re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INT, _FLOAT = (
+    re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+"),
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"),
+)
 for _tag, _pattern, _first in (
     ("tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), "tTfF"),
     ("tag:yaml.org,2002:int", re.compile(rf"(?:{_INT.pattern})\Z"), "-+0123456789"),
@@ -211,7 +231,7 @@ for _tag, _pattern, _first in (
     ("tag:yaml.org,2002:null", re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""]),
 ):
     _Loader.add_implicit_resolver(_tag, _pattern, list(_first))
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_integer)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -224,12 +244,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, name: str = "<text>") -> dict[str, Any]:
-    try:
-        loader = _Loader(text)
-        loader.name = name
-        tree = loader.get_single_data()
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is not valid YAML: {error}") from error
+    """One YAML 1.2 mapping from text; `name` is how errors call it."""
+    tree = _load(text, name)
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -239,11 +255,20 @@ def parse_yaml(text: str, name: str = "<text>") -> dict[str, Any]:
 
 def parse_scalar(text: str) -> Any:
     """A `--set` value read by the same rules as YAML (`2e-5` a number, `no` text, `[a, b]` a list)."""
-    loader = _Loader(text)
+    return _load(text, f"the value {text!r}")
+
+
+def _load(text: str, name: str) -> Any:
     try:
+        loader = _Loader(text)
+        loader.name = name
         return loader.get_single_data()
-    except yaml.YAMLError as error:
-        raise ConfigError(f"cannot read the value {text!r}: {error}") from error
+    except ConfigError:
+        raise
+    # besides its own errors PyYAML lets through what int() and float() say of a tag such as !!int, and its own recursion
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise ConfigError(f"{name} is not valid YAML: {reason}") from error
 
 
 def apply_sets(tree: dict[str, Any], sets: list[str]) -> dict[str, Any]:
@@ -260,6 +285,8 @@ def apply_sets(tree: dict[str, Any], sets: list[str]) -> dict[str, Any]:
 def set_key(tree: dict[str, Any], dotted: str, value: Any) -> None:
     """Write `value` at `a.b.c`, making mappings on the way; a value that is not a mapping is in the way: refused."""
     *path, last = dotted.split(".")
+    if not all([*path, last]):
+        raise ConfigError(f"cannot set {dotted!r}: a key between the dots is empty; write key.subkey")
     for name in path:
         below = tree.setdefault(name, {})
         if below is None:
@@ -279,13 +306,13 @@ def build_section(section: type[SectionT], tree: Any, where: str) -> SectionT:
     try:
         return section.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_explain(section, error, where)) from error
+        raise ConfigError(_explain(section, error, tree, where)) from error
 
 
-def _explain(section: type[Section], error: ValidationError, where: str) -> str:
+def _explain(section: type[Section], error: ValidationError, tree: Any, where: str) -> str:
     lines = []
     for problem in error.errors()[:5]:
-        key = ".".join(str(step) for step in problem["loc"])
+        key = ".".join(_place(problem["loc"], tree))
         if problem["type"] == "extra_forbidden":
             valid = valid_keys(section, problem["loc"][:-1])
             word = str(problem["loc"][-1])
@@ -295,21 +322,46 @@ def _explain(section: type[Section], error: ValidationError, where: str) -> str:
         elif problem["type"] == "missing":
             lines.append(f"{where}: the key {key!r} is missing.")
         else:
-            message = problem["msg"].removeprefix("Value error, ")
-            lines.append(
-                f"{where}: {key}: {message}"
-                + ("" if "arrived" in message else f" (got {problem['input']!r})")
-            )
+            lines.append(f"{where}: {key}: {_reason(problem)}" if key else f"{where}: {_reason(problem)}")
     return "\n".join(lines)
+
+
+def _place(location: tuple[int | str, ...], tree: Any) -> list[str]:
+    """The keys of a problem's location as the user wrote them; pydantic puts the names of union members between them."""
+    keys = []
+    for i, step in enumerate(location):
+        if isinstance(tree, dict) and step in tree:
+            tree = tree[step]
+        elif isinstance(tree, (list, tuple)) and isinstance(step, int):
+            tree = tree[step] if step < len(tree) else None
+        elif i < len(location) - 1 or not isinstance(tree, dict):
+            continue
+        keys.append(str(step))
+    return keys
+
+
+def _reason(problem: Any) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    arrived = repr(problem["input"])
+    if problem["type"] == "literal_error":
+        valid = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        return f"{arrived} is not known.{did_you_mean(str(problem['input']), valid)} Valid here: {one_of(valid)}."
+    if arrived in message or "arrived" in message:
+        return message
+    return f"{message} (got {arrived if len(arrived) <= 80 else arrived[:77] + '…'})"
 
 
 def valid_keys(section: type[Section], location: tuple[int | str, ...]) -> list[str]:
     """The keys that may stand at `location`, found by walking the nested sections."""
     here: Any = section
+    members: list[Any] = []  # the sections that the last field may hold; pydantic names the one it tried
     for step in location:
         field = getattr(here, "model_fields", {}).get(step)
         if field is not None:
-            here = next((part for part in _inside(field.annotation) if _is_section(part)), here)
+            members = [part for part in _inside(field.annotation) if _is_section(part)]
+            here = members[0] if members else here
+        else:
+            here = next((part for part in members if part.__name__ == step), here)
     return sorted(field.alias or name for name, field in here.model_fields.items())
 
 
