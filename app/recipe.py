@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from evals.gate import Gate
-from mixer.static import Mixture
 from pydantic import field_validator, model_validator
-from trainer.config import Architecture, Training
 
 from corpus.catalog import Catalog, Source, build_catalog
 from corpus.config import (
@@ -30,8 +27,11 @@ from corpus.config import (
 from corpus.errors import ConfigError, did_you_mean, one_of
 from corpus.holdout import Holdout
 from corpus.names import check_name
+from evals.gate import Gate
 from evals.task import TaskConfig
+from mixer.static import Mixture
 from quality.curation import Curation
+from trainer.config import Architecture, Training
 
 STAGES = ("ingest", "curate", "tokenize", "mix", "train", "eval", "select")
 BASE_RUN = "base"

@@ -43,7 +43,8 @@ class Source(Reading):
 
 class Catalog(Section):
     root: str = circumstance(
-        "", description="folder or URL that relative paths start from; ${VARIABLE} is filled in"
+        "",
+        description="folder or URL that relative paths start from; ${VARIABLE} and ${VARIABLE:-default} are filled in",
     )
     sources: dict[str, Source] = circumstance({})
     tasks: dict[str, dict[str, Any]] = circumstance({})
@@ -87,13 +88,14 @@ def resolve_root(catalog: Catalog, folder: Path) -> Catalog:
     """Fill ${VARIABLE} in the root and make it absolute; a missing variable is an error only here, when it is needed."""
 
     def fill(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
+        value = os.environ.get(match[1], match[2])
+        if value is None:
             raise ConfigError(
                 f"the catalog's root is {catalog.root!r}, and the variable {match[1]} is not set. Set it, or give --set catalog.root=FOLDER."
             )
-        return os.environ[match[1]]
+        return value
 
-    root = re.sub(r"\$\{(\w+)\}", fill, catalog.root)
+    root = re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", fill, catalog.root)
     if "://" not in root:
         root = str((folder / Path(root).expanduser()).resolve())
     return catalog.model_copy(update={"root": root})

@@ -215,6 +215,10 @@ class _Loader(yaml.SafeLoader):
         return int(digits, 0) if digits[:2] in ("0x", "0o") else int(digits)
 
 
+def _construct_int(loader: Any, node: Any) -> int:
+    return int(loader.construct_scalar(node))
+
+
 _Loader.yaml_implicit_resolvers = {}
 _INT, _FLOAT = (
     re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,9 +80,12 @@ def frozen(lake: Lake, config: Holdout) -> Manifest | None:
 
 
 def freeze(
-    lake: Lake, config: Holdout, rows: pa.Table, parents: list[tuple[str, str]], summary: Mapping[str, Any]
-) -> Manifest:
-    """Commit a drawn set (`rows` has the columns of `held_out`) and freeze its name; the first to freeze a name wins."""
+    lake: Lake, config: Holdout, rows: pa.Table, parents: list[tuple[str, str]], summary: Mapping[str, Any], write_files: Callable[[Path], None]
+) -> Manifest:  # fmt: skip
+    """Commit a drawn set (`rows` has the columns of `held_out`) and freeze its name; the first to freeze a name wins.
+
+    `write_files(folder)` adds what later stages need of the set (its shingle index) to the artifact's files.
+    """
     check_name(config.name, "held-out set's name")
     identity_ = {"name": config.name, "config": config.identity()}
     id = artifact_id("holdout", "draw", VERSION, identity_, parents)
@@ -91,6 +94,7 @@ def freeze(
     staged = lake.stage()
     hashes = pa.table({"content_hash": pa.array(sorted(rows["content_hash"].to_pylist()), pa.string())})
     pq.write_table(hashes, staged / "content_hashes.parquet")  # what may be shared without the text
+    write_files(staged)
     manifest = lake.commit(
         Manifest(
             "holdout",

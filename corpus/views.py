@@ -223,18 +223,9 @@ def _run_rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
 
 
 def checkpoint_rows(run_folder: Path) -> list[dict[str, Any]]:
-    """Rows of `checkpoints`: those that are there, and those that rotation removed, as the run's events tell."""
-    rows = []
-    for stamp in sorted(run_folder.glob("checkpoints/step_*/COMMITTED.json")):
-        tree = _json(stamp)
-        rows.append(
-            {
-                **{name: tree.get(name) for name in DATASETS["checkpoints"].names},
-                "run_id": run_folder.name,
-                "exists": True,
-            }
-        )
-    return rows
+    """Rows of `checkpoints` by step, those that rotation removed too: the latest word on each."""
+    latest = {row["step"]: row for row in json_lines(run_folder / "checkpoints.jsonl")}
+    return [latest[step] for step in sorted(latest)]
 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:

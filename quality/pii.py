@@ -141,11 +141,11 @@ class Pii:
     def _check(self, kind: str, candidate: Candidate) -> Iterator[pii_checks.Span]:
         if _TYPE_OF[kind] not in self.types:
             return iter(())
-        if kind == "phone":
-            return check_phone(candidate, self.regions)
-        if kind != "email" and candidate.beside_placeholder():
+        if kind != "email" and candidate.beside_placeholder(
+            joined=kind in ("ipv4", "card", "ssn", "aadhaar", "phone")
+        ):
             return iter(())
-        return _CHECKS[kind](candidate)
+        return check_phone(candidate, self.regions) if kind == "phone" else _CHECKS[kind](candidate)
 
 
 def mask(

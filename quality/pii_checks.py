@@ -15,25 +15,9 @@ from stdnum import iban, luhn, numdb
 from stdnum.in_ import aadhaar, pan
 from stdnum.us import ssn
 
-from quality.pii_context import Candidate, fold_words
+from quality.pii_context import Candidate
 
 Span = tuple[int, int]  # start, end in bytes
-
-
-CARD = fold_words(
-    "card cards cc creditcard visa mastercard maestro amex discover diners jcb rupay credit debit cvv cvc"
-)
-SSN = fold_words("ssn ssns social ss itin taxpayer")
-AADHAAR = fold_words("aadhaar aadhar adhaar adhar aadhaars uid uidai आधार")
-PAN = fold_words("pan pans permanent taxpayer assessee पैन")
-IP = fold_words("ip ips ipv ipaddress address addr host server client dns gateway remote inet ping subnet")
-NOT_IP = fold_words(
-    "version versions ver v release releases rev revision build section sections sec subsection clause rule rules article articles"
-    " chapter paragraph para part figure table appendix annex schedule item oid firmware standard"
-)
-RECORD = fold_words(
-    "id ids uuid isbn issn doi imei tracking serial sku order timestamp hash"
-)  # numbers that are no card's
 
 # ── e-mail ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -41,7 +25,7 @@ _LETTERS = rb"[A-Za-z0-9]|[\xc3-\xd4][\x80-\xbf]"
 _EMAIL = re.compile(
     rb"((?:" + _LETTERS + rb"|[_%+&~-])(?:" + _LETTERS + rb"|[_%+&~-]|[.'](?!@)){0,63})"
     rb"@((?:(?:" + _LETTERS + rb")(?:" + _LETTERS + rb"|-){0,62}\.){1,8})"
-    rb"(xn--[A-Za-z0-9-]{2,59}|(?:[A-Za-z]|[\xc3-\xd4][\x80-\xbf]){2,24})(?![A-Za-z0-9_(])"
+    rb"(xn--[A-Za-z0-9-]{2,59}|(?:[A-Za-z]|[\xc3-\xd4][\x80-\xbf]){2,24})(?![A-Za-z0-9_]|\((?!\+|[0-9]{2}))"
 )
 _FILE_ENDINGS = frozenset(
     b"png jpg jpeg gif svg webp bmp ico js jsx tsx css scss json html htm xml yaml yml php txt pdf".split()
@@ -52,7 +36,7 @@ _NO_PERSON = frozenset([b"git", b"hg", b"svn"])  # git@github.com:owner/reposito
 
 def check_email(candidate: Candidate) -> Iterator[Span]:
     """All addresses in a stretch of address bytes, left to right."""
-    for found in _EMAIL.finditer(candidate.data, candidate.start, min(candidate.end + 1, candidate.hi)):
+    for found in _EMAIL.finditer(candidate.data, candidate.start, min(candidate.end + 4, candidate.hi)):
         local, ending = found.group(1), found.group(3)
         before = candidate.data[max(candidate.lo, found.start() - 43) : found.start()]
         is_password = before.endswith(b":") and _PASSWORD.search(before)
@@ -110,8 +94,10 @@ def check_ipv4(candidate: Candidate) -> Iterator[Span]:
         address = ipaddress.IPv4Address(candidate.text())
     except ValueError:
         return
-    label = candidate.nearest_label(IP, NOT_IP)
-    if _is_public(address) and label != 1 and (label == 0 or max(address.packed) >= 32):
+    label = candidate.label("ip", "version", "phone", "masked")
+    if _is_public(address) and (
+        label == "ip" or (label not in ("version", "masked") and max(address.packed) >= 32)
+    ):
         yield candidate.start, candidate.end
 
 
@@ -149,10 +135,15 @@ def check_iban(candidate: Candidate) -> Iterator[Span]:
             yield candidate.start, candidate.start + group.end()
 
 
+_PAN_WORDS = frozenset(["pan", "pans", "permanent", "taxpayer", "assessee", "पैन"])
+
+
 def check_pan(candidate: Candidate) -> Iterator[Span]:
     """Format and holder type; a holder other than a person (fourth letter P) only beside a word that says so."""
     text = candidate.text()
-    if pan.is_valid(text) and (text[3] == "P" or candidate.is_labelled(PAN) or candidate.word_after() in PAN):
+    if pan.is_valid(text) and (
+        text[3] == "P" or not _PAN_WORDS.isdisjoint([*candidate.words_before(), candidate.word_after()])
+    ):
         yield candidate.start, candidate.end
 
 
@@ -171,14 +162,17 @@ def check_card(candidate: Candidate) -> Iterator[Span]:
     12 to 19 of Maestro need the word."""
     text = candidate.text()
     digits = candidate.digits()
-    if digits[0] in "0789" or len(set(digits)) == 1 or not luhn.is_valid(digits):
+    if digits[0] in "0789" or not luhn.is_valid(digits):
         return
+    label = candidate.label("card", "record", "phone", "ssn", "aadhaar", "masked")
     issuer = _ISSUERS.get(len(digits))
-    plausible = (
-        issuer is not None and issuer.match(digits) and (digits != text or not candidate.is_labelled(RECORD))
-    )
-    if candidate.is_labelled(CARD) or plausible:
+    is_plausible = issuer is not None and issuer.match(digits) is not None
+    is_grouped = digits != text  # as on the card; a plain run of digits could be a record's number
+    if label == "card" or (is_plausible and (is_grouped or label not in ("record", "masked"))):
         yield candidate.start, candidate.end
+
+
+_NUMBERED = ("phone", "card", "ssn", "aadhaar")  # labels that compete for a number of nine or twelve digits
 
 
 def check_ssn(candidate: Candidate) -> Iterator[Span]:
@@ -188,7 +182,7 @@ def check_ssn(candidate: Candidate) -> Iterator[Span]:
     is_date = int(group) <= 12 and 1800 <= int(serial) < 2100
     if not ssn.is_valid(f"{area}-{group}-{serial}"):
         return
-    if candidate.is_labelled(SSN) or ("-" in candidate.text() and not is_date):
+    if candidate.label(*_NUMBERED) == "ssn" or ("-" in candidate.text() and not is_date):
         yield candidate.start, candidate.end
 
 
@@ -197,6 +191,6 @@ def check_aadhaar(candidate: Candidate) -> Iterator[Span]:
     digits = candidate.digits()
     years = all(digits[at : at + 2] in ("19", "20") for at in (0, 4, 8))
     if aadhaar.is_valid(digits) and (
-        candidate.is_labelled(AADHAAR) or (digits != candidate.text() and not years)
+        candidate.label(*_NUMBERED) == "aadhaar" or (digits != candidate.text() and not years)
     ):
         yield candidate.start, candidate.end

@@ -1,7 +1,8 @@
 """What stands beside a candidate: the words that tell a phone from an order number where digits alone do not.
 
-Words are not read across a placeholder such as `<EMAIL>`, and what only separators part from one is left alone. So masking takes
-evidence away and never adds any, and masked text holds nothing new to find (a law in test_pii.py).
+Words are not read across a placeholder such as `<EMAIL>`, which itself counts as a word that speaks against, and what only separators
+part from one is left alone. So masking takes evidence away and never adds any, and masked text holds nothing new to find (a law in
+test_pii.py).
 """
 
 from __future__ import annotations
@@ -14,24 +15,39 @@ from corpus.schema import PII_TYPES
 
 PLACEHOLDERS = {kind: f"<{kind.upper()}>" for kind in PII_TYPES}
 
+# What a word says of a number after it. The nearest telling word decides, so no number can be two things at once.
+_WORDS_OF = {
+    "phone": "phone phones telephone telephones tel telefon telefono teléfono téléphone telefone mobile mobil mob cell cellphone cellular"
+    " fax telefax call calls calling dial whatsapp sms ph hotline helpline landline pager contact voicemail tty tdd tollfree toll ring"
+    " reach reached message messages answering फोन फ़ोन मोबाइल दूरभाष",
+    "card": "card cards cc creditcard visa mastercard maestro amex discover diners jcb rupay credit debit cvv cvc",
+    "ssn": "ssn ssns social ss itin taxpayer",
+    "aadhaar": "aadhaar aadhar adhaar adhar aadhaars uid uidai आधार",
+    "ip": "ip ips ipv ipaddress address addr host server client dns gateway remote inet ping subnet",
+    "version": "version versions ver v release releases rev revision build section sections sec subsection clause rule rules article"
+    " articles chapter paragraph para part figure table appendix annex schedule item oid firmware standard",
+    "record": "id ids uuid isbn issn doi imei tracking serial sku order timestamp hash",
+    "other": "act acts law laws orders account acct invoice ref reference zip zipcode pincode case docket page pages patent date dated dob"
+    " born year years bill license licence permit model ticket registration cin gstin notification court stat supp vol budget fund"
+    " amount price usd inr rs total commit passport vin policy form appropriation",
+}
+_LABELS = {word.casefold(): label for label, words in _WORDS_OF.items() for word in words.split()}
+_MASKED = "<>"  # stands for a placeholder among the words before a candidate
+_LABELS[_MASKED] = "masked"
+
 _REACH_BYTES = 64
 _NUM_WORDS = 6
 _LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS.values()))
 _ANY = rb"(?:" + b"|".join(re.escape(text.encode()) for text in PLACEHOLDERS.values()) + rb")"
 _PLACEHOLDER = re.compile(_ANY)
 _JOIN = rb"(?:[ ./()+-]|\xc2\xa0|\xe2\x80[\x90-\x93]){0,5}"  # at least what the kernel takes for a separator
-_ENDS_WITH_PLACEHOLDER = re.compile(_ANY + _JOIN + rb"\Z")
-_BEGINS_WITH_PLACEHOLDER = re.compile(_JOIN + _ANY)
+_PLACEHOLDER_BEFORE = {True: re.compile(_ANY + _JOIN + rb"\Z"), False: re.compile(_ANY + rb"\Z")}
+_PLACEHOLDER_AFTER = {True: re.compile(_JOIN + _ANY), False: _PLACEHOLDER}
 # Bytes C2, E2 and EF begin spaces, dashes, quotes and full-width punctuation more often than letters.
 _LETTER = rb"(?:[A-Za-z]|[\xc3-\xdf][\x80-\xbf]|[\xe0\xe1\xe3-\xee][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})"
 _LETTER_BYTES = string.ascii_letters.encode() + bytes(range(128, 256))
 _WORD = re.compile(rb"(?<![0-9A-Za-z])" + _LETTER + rb"++(?![0-9])")  # `cc` in the hash 3cc91 is no word
 _NEXT_WORD = re.compile(rb"[ (-]{0,3}(" + _LETTER + rb"{1,16})")
-
-
-def fold_words(words: str) -> frozenset[str]:
-    """A set of words to compare with, from one string."""
-    return frozenset(words.casefold().split())
 
 
 @dataclass(frozen=True)
@@ -56,43 +72,46 @@ class Candidate:
         return re.sub("[^0-9]", "", self.text())
 
     def words_before(self) -> list[str]:
-        """Up to six words before it, nearest first, case folded; a word that the window's edge may cut is left out."""
+        """Up to six words before it, nearest first, case folded, the last of them `<>` if a placeholder stands there.
+
+        A word that the window's edge may cut is left out.
+        """
         edge = max(self.lo, self.start - _REACH_BYTES)
-        since = edge
+        window, masked = self.data[edge : self.start], False
+        if edge > self.lo:
+            window = window.lstrip(_LETTER_BYTES)
         if b">" in self.data[edge : self.start]:
             for found in _PLACEHOLDER.finditer(
                 self.data, max(self.lo, edge - _LONGEST_PLACEHOLDER), self.start
             ):
-                since = max(since, found.end())
-        window = self.data[since : self.start]
-        if since == edge > self.lo:
-            window = window.lstrip(_LETTER_BYTES)
-        return [
-            word.decode("utf-8", "replace").casefold()
-            for word in reversed(_WORD.findall(window)[-_NUM_WORDS:])
-        ]
+                if found.end() >= edge:
+                    window, masked = self.data[found.end() : self.start], True
+        words = [word.decode("utf-8", "replace").casefold() for word in reversed(_WORD.findall(window))]
+        return [*words, _MASKED][:_NUM_WORDS] if masked else words[:_NUM_WORDS]
 
     def word_after(self) -> str:
         """The word that follows with at most three spaces, dashes or brackets between, case folded; "" for none."""
         found = _NEXT_WORD.match(self.data, self.end, min(self.hi, self.end + 24))
         return found.group(1).decode("utf-8", "replace").casefold() if found else ""
 
-    def beside_placeholder(self) -> bool:
-        """Whether only separators part it from a placeholder: it was beside personal data when that was masked."""
+    def beside_placeholder(self, joined: bool = True) -> bool:
+        """Whether a placeholder is next to it: what was masked there could have spoken against it. `joined`: or parted from it by
+        what parts groups of digits."""
         room = _LONGEST_PLACEHOLDER + 15
         before = self.data[max(self.lo, self.start - room) : self.start]
         after = self.data[self.end : min(self.hi, self.end + room)]
-        if b">" in before and _ENDS_WITH_PLACEHOLDER.search(before):
+        if b">" in before and _PLACEHOLDER_BEFORE[joined].search(before):
             return True
-        return b"<" in after and _BEGINS_WITH_PLACEHOLDER.match(after) is not None
+        return b"<" in after and _PLACEHOLDER_AFTER[joined].match(after) is not None
 
-    def is_labelled(self, labels: frozenset[str]) -> bool:
-        return not labels.isdisjoint(self.words_before())
+    def label(self, *of: str) -> str:
+        """The nearest of the labels asked for, from the words before it; "" for none.
 
-    def nearest_label(self, *kinds: frozenset[str]) -> int:
-        """Which of the sets the nearest word before it that is in any of them belongs to; −1 for none."""
-        for word in self.words_before():
-            for index, labels in enumerate(kinds):
-                if word in labels:
-                    return index
-        return -1
+        In `Aadhaar card` and `social security card` it is the first word that tells.
+        """
+        found = [_LABELS.get(word, "") for word in self.words_before()]
+        for at, label in enumerate(found):
+            named = [name for name in found[at + 1 : at + 3] if name in ("ssn", "aadhaar")]
+            if label in of and not (label == "card" and named):
+                return label
+        return ""

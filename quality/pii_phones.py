@@ -15,20 +15,10 @@ from functools import lru_cache
 import phonenumbers
 
 from quality.pii_checks import Span
-from quality.pii_context import Candidate, fold_words
+from quality.pii_context import Candidate
 
-PHONE = fold_words(
-    "phone phones telephone telephones tel telefon telefono teléfono téléphone telefone mobile mobil mob cell cellphone cellular fax telefax"
-    " call calls calling dial whatsapp sms ph hotline helpline landline pager contact voicemail tty tdd tollfree ring reach reached toll"
-    " message messages answering फोन फ़ोन मोबाइल दूरभाष"
-)
-NOT_PHONE = fold_words(
-    "section sections sec act acts law laws rule rules order orders account acct invoice id ids ref reference isbn issn doi zip zipcode"
-    " pincode case docket page pages serial patent tracking version date dated dob born year years bill license licence permit model part"
-    " item sku ticket registration cin gstin article articles chapter clause schedule notification para paragraph court stat supp vol"
-    " budget fund amount price usd inr rs total timestamp hash commit card passport vin ssn social aadhaar policy form appropriation"
-)
-_AFTER = fold_words("mobile cell fax phone telephone office landline pager")
+_LABELS = ("phone", "card", "ssn", "aadhaar", "ip", "version", "record", "other")
+_AFTER = frozenset(["mobile", "cell", "fax", "phone", "telephone", "office", "landline", "pager"])
 _EXTENSION = re.compile(
     rb",?[ ]?(?:x|ext\.?|extn\.?|extension)[ .:]{0,2}\d{1,6}(?![A-Za-z0-9_])", re.IGNORECASE
 )
@@ -58,16 +48,25 @@ def _is_valid(number: str, regions: tuple[str | None, ...]) -> bool:
     return False
 
 
-def _international_end(candidate: Candidate) -> int:
-    """Where the longest valid number that starts with `+` ends, a whole number of groups; 0 for none."""
+def _is_labelled(candidate: Candidate, whole: Candidate) -> bool:
+    """Whether the nearest telling word before the number, or the one after its extension, is of telephones."""
+    return candidate.label(*_LABELS) == "phone" or whole.word_after() in _AFTER
+
+
+def _international_ends(candidate: Candidate) -> Iterator[int]:
+    """Where a valid number that starts with `+` ends, a whole number of groups; the longest first."""
     raw = candidate.raw()
     ends = [found.end() for found in re.finditer(rb"[0-9]+", raw)]
     for index in reversed(range(len(ends))):
+        number = raw[: ends[index]]
         follows = raw[ends[index] : ends[index + 1]] if index + 1 < len(ends) else b" "
         apart = b" " in follows or b"(" in follows or b"\xc2\xa0" in follows
-        if apart and _is_valid(raw[: ends[index]].decode("utf-8", "replace"), (None,)):
-            return candidate.start + ends[index]
-    return 0
+        if (
+            apart
+            and number.count(b"(") == number.count(b")")
+            and _is_valid(number.decode("utf-8", "replace"), (None,))
+        ):
+            yield candidate.start + ends[index]
 
 
 def _is_national(text: str, regions: tuple[str, ...]) -> bool:
@@ -88,23 +87,18 @@ def _with_extension(candidate: Candidate) -> Candidate | None:
 
 
 def check_phone(candidate: Candidate, regions: tuple[str, ...]) -> Iterator[Span]:
-    """A telephone number with its extension; `regions` (ISO 3166) say whose national forms count."""
+    """A telephone number with its extension; `regions` (ISO 3166) say whose national forms count.
+
+    Shorter readings follow the longest, for when a more specific type claims the end of it.
+    """
     text, start, whole = candidate.text(), candidate.start, _with_extension(candidate)
-    if text.startswith("(") and ")" not in text:
+    if text[0] == "(" and ")" not in text:
         text, start = text[1:], start + 1
-    if (
-        whole is None
-        or text.count("(") != text.count(")")
-        or _DATE.fullmatch(text)
-        or _THOUSANDS.fullmatch(text)
-    ):
+    if whole is None or _DATE.fullmatch(text) or _THOUSANDS.fullmatch(text):
         return
-    is_labelled = candidate.nearest_label(PHONE, NOT_PHONE) == 0 or whole.word_after() in _AFTER
-    if "+" in text[:2]:
-        end = _international_end(candidate)
-        if is_labelled or end == candidate.end:
-            yield start, whole.end
-        elif end:
-            yield start, end
-    elif (is_labelled or _is_national(text, regions)) and not candidate.beside_placeholder():
-        yield start, whole.end
+    ends = list(_international_ends(candidate)) if "+" in text[:2] else []
+    if text.count("(") == text.count(")") and (_is_labelled(candidate, whole) or _is_national(text, regions)):
+        ends = [candidate.end, *ends]
+    if candidate.end in ends:
+        ends = [whole.end, *ends]
+    yield from ((start, end) for end in dict.fromkeys(ends))

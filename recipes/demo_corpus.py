@@ -158,8 +158,6 @@ def write_general(folder: Path, questions: Path) -> tuple[list[Document], int]:
     write_jsonl(folder / "handbook" / "docstrings_1.jsonl", docs[third : 2 * third])
     write_parquet(folder / "handbook" / "docstrings_2.parquet", docs[2 * third :])
     write_jsonl(folder / "handbook" / "planted.jsonl.zst", planted)
-    for name, data in broken_files(docs[0]):
-        (folder / "handbook" / name).write_bytes(data)
     text = "\n\n".join(page.text.replace("\n\n", "\n") for page in pages)
     write(folder / "topics" / "topics.txt.zst", text.encode())
     for manual in manuals:
@@ -222,6 +220,8 @@ def make(folder: Path) -> str:
     staged = folder.with_name(f"{name}.{os.getpid()}")
     general, endings = write_general(staged / "general", staged / "eval")
     domain, lines = write_domain(staged / "domain", staged / "eval")
+    for path, data in broken_files(general[0]):
+        (staged / path).write_bytes(data)
     (staged / STAMP).write_text(json.dumps(made, indent=1) + "\n", "utf-8")
     if folder.exists():
         shutil.rmtree(folder)

@@ -199,7 +199,7 @@ def _lines_inside_sentences(words: list[str]) -> Iterator[str]:
 
 
 def broken_files(document: Document) -> Iterator[tuple[str, bytes]]:
-    """(file name, bytes): a record or a file for every reject reason, with good records around it that must survive."""
+    """(path, bytes): for every reject reason a record or a file, with good records around it that must survive."""
     good = [
         json.dumps(
             {**asdict(document), "id": f"planted/survivor/{number}", "text": f"{number}: {document.text}"}
@@ -214,16 +214,35 @@ def broken_files(document: Document) -> Iterator[tuple[str, bytes]]:
         b'{"id": "planted/empty_text", "text": "  "}',
         b'{"id": "planted/invalid_utf8", "text": "caf\xe9 au lait"}',
         b'{"id": "planted/lone_surrogate", "text": "half a pair: \\ud83d"}',
+        b'{"id": "planted/nested_too_deep", "text": "x", "a": ' + b"[" * 200 + b"]" * 200 + b"}",
     ]
-    yield "broken.jsonl", b"\n".join([good[0], *bad, good[1]]) + b"\n"
+    handbook = "general/handbook"
+    yield f"{handbook}/broken.jsonl", b"\n".join([good[0], *bad, good[1]]) + b"\n"
     too_long = b'{"id": "planted/record_too_long", "text": "' + b"very long " * 3_600_000 + b'"}'
-    yield "too_long.jsonl.gz", gzip.compress(b"\n".join([good[2], too_long]) + b"\n", 1, mtime=0)
+    yield f"{handbook}/too_long.jsonl.gz", gzip.compress(b"\n".join([good[2], too_long]) + b"\n", 1, mtime=0)
     noise = (
         random.Random(0).randbytes(400_000).hex().encode()
-    )  # it does not compress: the cut falls into the second record
+    )  # does not compress: the cut falls into the second record
     whole = gzip.compress(
         good[3] + b'\n{"id": "planted/truncated_file", "text": "' + noise + b'"}\n', mtime=0
     )
-    yield "truncated.jsonl.gz", whole[: len(whole) // 2]
-    yield "corrupt.parquet", b"PAR1" + document.text.encode()[:2000]
-    yield "notes.docx", b"PK\x03\x04" + document.text.encode()[:500]
+    yield f"{handbook}/truncated.jsonl.gz", whole[: len(whole) // 2]
+    yield f"{handbook}/corrupt.parquet", b"PAR1" + document.text.encode()[:2000]
+    yield f"{handbook}/notes.docx", b"PK\x03\x04" + document.text.encode()[:500]
+    yield f"{handbook}/empty.jsonl", b""
+    yield "general/readmes/broken.md", b"---\nid: [planted\n---\n\n" + document.text.encode()
+    text = document.text.encode().replace(b"&", b"and").replace(b"<", b"")
+    yield (
+        "general/services/broken.xml",
+        b'<service><section id="planted.kept"><p>' + text + b"</p></section><section></p>",
+    )
+    yield (
+        "general/services/entity.xml",
+        (
+            b'<!DOCTYPE service [<!ENTITY a "seed seed"><!ENTITY b "&a;&a;&a;">]><service><section>&b;</section></service>'
+        ),
+    )
+    yield "general/services/encoding.xml", b'<?xml version="1.0" encoding="utf-7"?><service/>'
+    row = b'planted/survivor/csv,"' + document.text.encode().replace(b'"', b"'") + b'",planted,CC0-1.0,\n'
+    rows = [b"id,text,package,license,date\n", row, b"planted/wrong_column_count,a line,planted\n", row]
+    yield "domain/library/broken.csv", b"".join(rows) + b'planted/invalid_csv,"no end'

@@ -1,0 +1,55 @@
+"""What `tilth run` says at its end: the funnel in short, the gate, one line of lineage, and how to open the app."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.render import render_funnel, render_selection, render_table
+
+if TYPE_CHECKING:
+    from app.flow import Work
+
+
+def closing_text(work: Work) -> str:
+    """The results of what was built or found, in the order of the flow."""
+    parts = []
+    if work.curated:
+        parts.append(render_funnel(work.curated.snapshot))
+    if work.scorecards:
+        parts.append(_scores(work))
+    if work.selection:
+        parts.append(render_selection(work.selection))
+    if line := _lineage_line(work):
+        parts.append(line)
+    parts.append(f"open the app:  tilth app --lake {work.lake.root}")
+    return "\n\n".join(parts)
+
+
+def _scores(work: Work) -> str:
+    rows = [
+        {"checkpoint": key, **row}
+        for key, card in work.scorecards.items()
+        for row in card.summary["rows"]
+        if row["metric"] in ("bits_per_byte", "acc")
+    ]
+    return render_table(
+        rows, ["checkpoint", "task", "role", "metric", "value", "standard_error", "num_items"]
+    )
+
+
+def _lineage_line(work: Work) -> str:
+    """From the chosen (else the last) checkpoint to one document that its last step trained on."""
+    from app.queries import lineage_of_step, run_status
+
+    if not work.scorecards:
+        return ""
+    key = work.selection.chosen if work.selection and work.selection.chosen else [*work.scorecards][-1]
+    name = key.split("/")[0]
+    if name not in work.runs:
+        return ""
+    step = int(run_status(work.lake, work.runs[name])["last_step"])
+    first = lineage_of_step(work.lake, work.runs[name], step).documents[0]
+    return (
+        f"lineage: {work.claim}/{name}/{step} trained on {first['doc_id']} (source {first['source']}, epoch {first['epoch']}) among others\n"
+        f"         tilth lineage {work.claim}/{name}/{step} --lake {work.lake.root}    and    tilth why {first['doc_id'][:12]} --lake {work.lake.root}"
+    )

@@ -1,0 +1,238 @@
+"""Evaluation in the flow: which checkpoints are scored, the gate over their scorecards, and signing one off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.recipe import BASE_RUN
+from app.training import committed_steps, model_folder
+from corpus import names
+from corpus.errors import ConfigError, UnknownName
+from corpus.facts import write_facts
+from corpus.lake import Lake, Manifest, now_utc
+from evals.evaluate import HOLDOUT_TASK, Subject, evaluate, open_scorecard
+from evals.items import TaskItems, load_items
+from evals.scorecard import Scorecard
+from evals.select import Selection, select
+from mixer.tokenize import tokenizer_folder
+from quality.language_model import hash_weights
+from trainer.checkpoint import checkpoint_id
+
+if TYPE_CHECKING:
+    from app.flow import Work
+
+BASELINE = "base_model"
+
+
+def evaluate_checkpoints(work: Work, runs: Sequence[str]) -> None:
+    """A scorecard for the base and for the last (or each milestone) checkpoint of every run that has one."""
+    tasks = load_tasks(work)
+    for subject in subjects(work, runs):
+        with work.report.stage("eval", subject.name) as stage:
+            before = _made(work.lake)
+            holdout = (
+                work.curated.holdout
+                if work.curated and HOLDOUT_TASK in work.recipe.evaluation.tasks
+                else None
+            )
+            if HOLDOUT_TASK in work.recipe.evaluation.tasks and holdout is None:
+                raise ConfigError(
+                    "evaluation.tasks names holdout, but the recipe has no holdout section. Add holdout: {name: NAME}, or leave the task out."
+                )
+            found = evaluate(
+                work.lake,
+                subject,
+                holdout,
+                tasks,
+                _window(work),
+                device=work.profile.device,
+                progress=work.report.progress,
+                say=work.report.say,
+            )
+            key = _key(subject)
+            names.attach(work.lake, work.claim, "scorecard", found.id, key)
+            work.scorecards[key] = found
+            stage.id, stage.built = found.id, found.id not in before
+            stage.note = ", ".join(
+                f"{row['task']}{'/' + row['role'] if row['role'] else ''} {row['metric']} {row['value']:.4f}"
+                for row in found.summary["rows"]
+                if row["metric"] in ("bits_per_byte", "acc")
+            )
+
+
+def _window(work: Work) -> int:
+    training = work.recipe.training
+    assert training is not None
+    return work.recipe.evaluation.window_tokens or training.sequence_length
+
+
+def load_tasks(work: Work) -> dict[str, TaskItems]:
+    found = {}
+    for name, task in work.loaded.tasks.items():
+        found[name] = load_items(task, name, work.loaded.catalog.root)
+        if found[name].rejects:
+            work.report.say(
+                f"task {name}: {len(found[name].rejects)} rows are not usable, for instance {found[name].rejects[0]}"
+            )
+    return found
+
+
+def subjects(work: Work, runs: Sequence[str]) -> list[Subject]:
+    """What is scored: a base that was not trained here, then checkpoints of runs in the recipe's order."""
+    base = work.recipe.base_model
+    assert work.tokenizer is not None
+    tokenizer = tokenizer_folder(work.lake, work.tokenizer)
+    found = []
+    if base and not base.scratch:
+        from app.training import base_of
+
+        folder = base_of(work, "").folder
+        assert folder is not None
+        weights = hash_weights(folder)
+        found.append(Subject(BASELINE, folder, tokenizer, work.tokenizer.id, weights[:32], weights))
+    for run in runs:
+        run_id = work.runs.get(run)
+        for step in _steps(work, run, run_id) if run_id else []:
+            folder = model_folder(work.lake, run_id or "", step)
+            mixture = work.mixtures[run]
+            snapshot = work.shards.parent("snapshot") if work.shards else None
+            found.append(
+                Subject(
+                    f"{run}/{step}",
+                    folder,
+                    tokenizer,
+                    work.tokenizer.id,
+                    checkpoint_id(run_id or "", step),
+                    hash_weights(folder),
+                    run_id,
+                    step,
+                    snapshot,
+                    mixture.id,
+                )
+            )
+    return found
+
+
+def _steps(work: Work, run: str, run_id: str) -> list[int]:
+    from corpus.views import checkpoint_rows
+
+    steps = committed_steps(work.lake.runs / run_id)
+    if work.recipe.evaluation.full.at == "milestones" and run != BASE_RUN:
+        milestones = [row["step"] for row in checkpoint_rows(work.lake.runs / run_id) if row["milestone"]]
+        return sorted({*milestones, *steps[-1:]})
+    return steps[-1:]
+
+
+def _key(subject: Subject) -> str:
+    return subject.name
+
+
+def _made(lake: Lake) -> set[str]:
+    return {manifest.id for manifest in lake.artifacts("scorecard")}
+
+
+# ── select and approve ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def select_from_scorecards(work: Work) -> Selection:
+    """The gate over every candidate against the baseline, and against the champion where the recipe's name has one."""
+    gate = work.recipe.gate
+    if gate is None:
+        raise ConfigError("the recipe has no gate, so nothing can be selected. Add gate: {gain: …, harm: …}.")
+    cards = {key: open_scorecard(work.lake, manifest) for key, manifest in work.scorecards.items()}
+    baseline_key = baseline_of(gate.baseline, cards)
+    candidates = [
+        card for key, card in cards.items() if key != baseline_key and not key.startswith(f"{BASE_RUN}/")
+    ]
+    champion = champion_scorecard(work.lake, work.recipe.name, cards[baseline_key])
+    return select(gate, cards[baseline_key], candidates, champion)
+
+
+def baseline_of(name: str, cards: Mapping[str, Scorecard]) -> str:
+    """The scorecard a gate compares with: `base_model`, a run, or RUN/STEP."""
+    wanted = [
+        key
+        for key in cards
+        if key == name or (name == BASELINE and key.startswith(f"{BASE_RUN}/")) or key.startswith(f"{name}/")
+    ]
+    if not wanted:
+        raise UnknownName(
+            f"gate.baseline {name!r} was not scored. There are {', '.join(cards) or 'no scorecards'}."
+        )
+    return wanted[-1]
+
+
+def champion_scorecard(lake: Lake, recipe: str, like: Scorecard) -> Scorecard | None:
+    """The champion's scorecard on the same items as `like`, if there is a champion and such a scorecard."""
+    place = names.alias(lake, recipe, "champion")
+    if place is None:
+        return None
+    wanted = checkpoint_id(place["id"], place["step"])
+    found = [
+        open_scorecard(lake, manifest)
+        for manifest in lake.artifacts("scorecard")
+        if dict(manifest.parents).get("checkpoint") == wanted
+    ]
+    same = [
+        card
+        for card in found
+        if card.header.tasks == like.header.tasks and card.header.windowing == like.header.windowing
+    ]
+    return same[0] if same else None
+
+
+@dataclass(frozen=True)
+class Signoff:
+    """A reviewer's approval; it moves `champion` of the recipe's name."""
+
+    recipe: str
+    reference: str
+    checkpoint_id: str
+    run_id: str
+    step: int
+
+
+def approve(lake: Lake, recipe: str, reference: str, reviewer: str, note: str) -> Signoff:
+    """Sign off a checkpoint and make it the recipe's champion. It must have a scorecard; UnknownName otherwise."""
+    found = names.resolve(
+        lake,
+        reference
+        if "/" in reference and reference.split("/")[0].split("@")[0] == recipe
+        else f"{recipe}/{reference}",
+        "run",
+    )
+    if found.kind != "run":
+        raise UnknownName(f"{reference!r} is a {found.kind}; a checkpoint is approved: NAME/RUN/STEP")
+    steps = committed_steps(lake.runs / found.id)
+    step = found.step if found.step is not None else (steps[-1] if steps else 0)
+    if step not in steps:
+        raise UnknownName(
+            f"{reference!r} has no committed checkpoint at step {step}. It has: {', '.join(map(str, steps)) or 'none'}."
+        )
+    id = checkpoint_id(found.id, step)
+    cards = [
+        manifest.id
+        for manifest in lake.artifacts("scorecard")
+        if dict(manifest.parents).get("checkpoint") == id
+    ]
+    if not cards:
+        raise UnknownName(
+            f"{reference!r} at step {step} was never scored, so there is nothing to approve it on. Evaluate it first: `tilth eval RECIPE`."
+        )
+    row: dict[str, Any] = {
+        "recipe": recipe, "reference": reference, "checkpoint_id": id, "scorecard_id": cards[-1], "reviewer": reviewer, "note": note, "time_utc": now_utc(),
+    }  # fmt: skip
+    from corpus.fingerprint import fingerprint
+
+    write_facts(lake, "signoffs", [{"signoff_id": fingerprint(row), **row}])
+    names.move_alias(lake, recipe, "champion", found.id, step, reference)
+    return Signoff(recipe, reference, id, found.id, step)
+
+
+def stored_scorecards(lake: Lake, owner: names.Claim) -> dict[str, Manifest]:
+    """Key (RUN/STEP) → scorecard of a version of a recipe name."""
+    return {
+        fact["key"]: lake.get("scorecard", fact["id"]) for fact in names.attached(lake, owner, "scorecard")
+    }

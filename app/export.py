@@ -1,0 +1,114 @@
+"""Export: the one place where text leaves the lake as text, and a checkpoint as a plain model folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus import names
+from corpus.errors import ConfigError, one_of
+from corpus.facts import read_facts
+from corpus.lake import Lake, Manifest
+from corpus.snapshot import SnapshotPart, kept_texts, snapshot_parts
+
+FORMATS = {"snapshot": ("jsonl", "parquet"), "run": ("hf",)}
+
+
+def export(lake: Lake, reference: str, to: str, out: Path) -> list[dict[str, Any]]:
+    """Write a snapshot or a checkpoint to a new folder; one row per file: name, documents, bytes, licence.
+
+    The folder appears whole or not at all. Raises ConfigError if it exists, or for a format that the kind has not.
+    """
+    found = names.resolve(lake, reference, "run" if to == "hf" else "snapshot")
+    if found.kind not in FORMATS or to not in FORMATS[found.kind]:
+        raise ConfigError(
+            f"a {found.kind} cannot be exported as {to!r}. A snapshot goes to {one_of(FORMATS['snapshot'])}, a checkpoint to 'hf'."
+        )
+    if out.exists():
+        raise ConfigError(f"{out} exists. Give a folder that does not exist yet.")
+    staging = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
+    staging.mkdir(parents=True)
+    try:
+        rows = (
+            _export_model(lake, found.id, found.step, staging)
+            if found.kind == "run"
+            else _export_snapshot(lake, lake.get("snapshot", found.id), to, staging)
+        )
+        staging.rename(out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return rows
+
+
+def _export_model(lake: Lake, run_id: str, step: int | None, folder: Path) -> list[dict[str, Any]]:
+    from app.queries import run_lineage
+    from app.training import model_folder
+
+    source = model_folder(lake, run_id, step)
+    tokenizer = lake.folder("tokenizer", run_lineage(lake, run_id)["tokenizer_id"]) / "files"
+    wanted = [
+        path
+        for path in [*sorted(tokenizer.iterdir()), *sorted(source.iterdir())]
+        if path.suffix in (".json", ".safetensors", ".txt", ".model", ".jinja")
+    ]
+    for path in wanted:
+        if path.name not in ("COMMITTED.json", "trainer_state.json"):
+            shutil.copyfile(path, folder / path.name)
+    return [
+        {"file": path.name, "documents": None, "bytes": path.stat().st_size, "license": ""}
+        for path in sorted(folder.iterdir())
+    ]
+
+
+def _export_snapshot(lake: Lake, snapshot: Manifest, to: str, folder: Path) -> list[dict[str, Any]]:
+    licenses = {row["source"]: row.get("license") or "" for row in read_facts(lake, "sources")}
+    rows = []
+    for source in snapshot.identity["sources"]:
+        path = folder / f"{source}.{to}"
+        parts = [part for part in snapshot_parts(lake, snapshot) if part.source == source]
+        documents = _write_jsonl(lake, parts, path) if to == "jsonl" else _write_parquet(lake, parts, path)
+        rows.append(
+            {
+                "file": path.name,
+                "documents": documents,
+                "bytes": path.stat().st_size,
+                "license": licenses.get(source, ""),
+            }
+        )
+    (folder / "LICENSES.json").write_text(
+        json.dumps({row["file"]: row["license"] for row in rows}, indent=1, sort_keys=True) + "\n", "utf-8"
+    )
+    return rows
+
+
+def _documents(lake: Lake, parts: list[SnapshotPart]) -> Iterator[dict[str, str]]:
+    for part in parts:
+        for doc_id, text in kept_texts(lake, part):
+            yield {"doc_id": doc_id, "source": part.source, "text": text}
+
+
+def _write_jsonl(lake: Lake, parts: list[SnapshotPart], path: Path) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for document in _documents(lake, parts):
+            file.write(json.dumps(document, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def _write_parquet(lake: Lake, parts: list[SnapshotPart], path: Path) -> int:
+    schema = pa.schema([("doc_id", pa.string()), ("source", pa.string()), ("text", pa.large_string())])
+    count = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for part in parts:
+            table = pa.Table.from_pylist(list(_documents(lake, [part])), schema=schema)
+            writer.write_table(table)
+            count += table.num_rows
+    return count

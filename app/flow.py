@@ -1,0 +1,278 @@
+"""The conductor: reads a recipe and walks the flow. One function, `run_recipe`, tells the story from top to bottom.
+
+Every stage is a function of the artifacts before it and is found when it exists. What a stage does is its package's
+business; here is only what is passed to whom, what it is called, and where to stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from app.profile import Profile
+from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
+from app.report import Report
+from corpus import names
+from corpus.errors import ConfigError, did_you_mean
+from corpus.fingerprint import fingerprint
+from corpus.ingest import Files, ingest, scan
+from corpus.lake import Lake, Manifest
+from corpus.lease import hold_lease
+from corpus.names import Claim
+from corpus.snapshot import check_guards
+from corpus.sql import write_catalog
+
+if TYPE_CHECKING:
+    from evals.select import Selection
+    from quality.curate import Curated
+
+
+@dataclass
+class Work:
+    """What a walk is about, and what it has made so far."""
+
+    lake: Lake
+    loaded: LoadedRecipe
+    profile: Profile
+    report: Report
+    sample: float = 1.0
+    owner: Claim | None = None
+    documents: dict[str, Manifest] = field(default_factory=dict)
+    tokenizer: Manifest | None = None
+    curated: Curated | None = None
+    shards: Manifest | None = None
+    mixtures: dict[str, Manifest] = field(default_factory=dict)  # by run
+    runs: dict[str, str] = field(default_factory=dict)  # run → run id
+    scorecards: dict[str, Manifest] = field(default_factory=dict)  # run/step → scorecard
+    selection: Selection | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.loaded.recipe
+
+    @property
+    def claim(self) -> Claim:
+        assert self.owner is not None
+        return self.owner
+
+
+def run_recipe(work: Work, until: str = "select", only: Iterable[str] = ()) -> Work:
+    """Build what is missing up to a stage and return everything. Two equal runs at once: the second waits for the first."""
+    check_until(until)
+    runs = work.loaded.runs(only)
+    files = scan_sources(work)
+    work.owner = claim_name(work, files)
+    with hold_lease(work.lake, work.owner.fingerprint, work.report.say):
+        work.lake.sweep()
+        try:
+            for stage, build in _stages(work, files, runs):
+                build()
+                if stage == until:
+                    break
+        finally:
+            write_catalog(work.lake)
+    return work
+
+
+def _stages(
+    work: Work, files: Mapping[str, Files], runs: Mapping[str, Recipe]
+) -> list[tuple[str, Callable[[], None]]]:
+    return [
+        ("ingest", lambda: ingest_sources(work, files)),
+        ("curate", lambda: curate_documents(work)),
+        ("tokenize", lambda: tokenize_snapshot(work)),
+        ("mix", lambda: mix_runs(work, runs)),
+        ("train", lambda: train_runs(work, runs)),
+        ("eval", lambda: evaluate_runs(work, runs)),
+        ("select", lambda: select_checkpoint(work)),
+    ]
+
+
+def check_until(stage: str) -> None:
+    if stage not in STAGES:
+        raise ConfigError(
+            f"there is no stage {stage!r}.{did_you_mean(stage, STAGES)} The stages are {', '.join(STAGES)}."
+        )
+
+
+# ── sources and the name ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def scan_sources(work: Work) -> dict[str, Files]:
+    """The files of every source with their content hashes; a source that does not exist is an error before any work."""
+    return {
+        name: scan(work.lake, source, work.loaded.catalog.root)
+        for name, source in work.loaded.sources.items()
+    }
+
+
+def claim_name(work: Work, files: Mapping[str, Files]) -> Claim:
+    """The version of the recipe's name that stands for this recipe and these inputs."""
+    inputs = {name: [hash for _, hash in found] for name, found in files.items()}
+    sources = {
+        name: source.identity() | {"role": source.role, "topic": source.topic, "curated": source.curated}
+        for name, source in work.loaded.sources.items()
+    }
+    what = {
+        "recipe": work.recipe.identity(), "holdout": work.recipe.holdout.name if work.recipe.holdout else None, "sources": sources, "inputs": inputs, "sample": work.sample,
+        "tasks": {name: task.identity() for name, task in work.loaded.tasks.items()},
+    }  # fmt: skip
+    return names.claim(work.lake, work.recipe.name, fingerprint(what), work.loaded.resolved())
+
+
+def ingest_sources(work: Work, files: Mapping[str, Files]) -> None:
+    with work.report.stage("ingest", f"{len(files)} sources") as stage:
+        before = {manifest.id for manifest in work.lake.artifacts("documents")}
+        sources = {name: (source, files[name]) for name, source in work.loaded.sources.items()}
+        work.documents = ingest(
+            work.lake, sources, work.profile.num_workers, work.sample, work.report.progress
+        )
+        for name, manifest in work.documents.items():
+            names.attach(work.lake, work.claim, "documents", manifest.id, name)
+        stage.built = any(manifest.id not in before for manifest in work.documents.values())
+        documents, rejects = (
+            sum(m.rows(dataset) for m in work.documents.values()) for dataset in ("documents", "rejects")
+        )
+        stage.note = f"{documents:,} documents, {rejects:,} rejects" + (
+            f", sample {work.sample:.2%}" if work.sample < 1 else ""
+        )
+
+
+# ── curate, tokenize, mix ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def curate_documents(work: Work) -> None:
+    """Fit the tokenizer (it counts tokens), measure, hold out, decide; then the guards, which stop what follows."""
+    from mixer.tokenize import token_counter
+    from quality.curate import curate
+
+    work.tokenizer = build_tokenizer(work)
+    with work.report.stage("curate", "snapshot") as stage:
+        sources = {name: (source, work.documents[name]) for name, source in work.loaded.sources.items()}
+        before = _made(work.lake, "snapshot")
+        tokens = token_counter(work.lake, work.tokenizer) if work.tokenizer else None
+        work.curated = curate(
+            work.lake,
+            sources,
+            work.recipe.curation,
+            work.recipe.holdout,
+            tokens,
+            work.profile.num_workers,
+            work.report.progress,
+            work.report.say,
+        )
+        snapshot, holdout = work.curated.snapshot, work.curated.holdout
+        names.attach(work.lake, work.claim, "snapshot", snapshot.id)
+        for kind, id in snapshot.parents:
+            if kind in ("near_duplicates", "holdout"):
+                names.attach(work.lake, work.claim, kind, id)
+        stage.id, stage.built = snapshot.id, snapshot.id not in before
+        kept, read = (
+            sum(tally[key] for tally in snapshot.summary["sources"].values()) for key in ("kept", "documents")
+        )
+        stage.note = f"{kept:,} of {read:,} documents kept" + (
+            f", {holdout.rows('held_out'):,} held out" if holdout else ""
+        )
+    stop_if = work.recipe.curation.stop_if
+    check_guards(snapshot, stop_if.source_loss, stop_if.cluster_size)
+
+
+def build_tokenizer(work: Work) -> Manifest | None:
+    """The recipe's tokenizer as an artifact: imported, the base model's, or fitted on the documents."""
+    from mixer.tokenize import fit_tokenizer, import_tokenizer
+
+    wanted, base = work.recipe.tokenizer, work.recipe.base_model
+    if wanted is None and not (base and base.path):
+        return None
+    with work.report.stage("tokenizer") as stage:
+        before = _made(work.lake, "tokenizer")
+        if isinstance(wanted, TokenizerTraining):
+            chosen = {name: work.documents[name] for name in sorted(wanted.sources or work.documents)}
+            found = fit_tokenizer(work.lake, chosen, wanted.vocab_size, wanted.sample)
+        else:
+            path = wanted.path if isinstance(wanted, TokenizerPath) else base.path if base else None
+            assert path is not None
+            found = import_tokenizer(work.lake, work.loaded.path(path))
+        names.attach(work.lake, work.claim, "tokenizer", found.id)
+        stage.id, stage.built, stage.note = (
+            found.id,
+            found.id not in before,
+            f"{found.summary['vocab_size']:,} tokens in the vocabulary",
+        )
+    return found
+
+
+def tokenize_snapshot(work: Work) -> None:
+    from mixer.tokenize import tokenize
+
+    if work.tokenizer is None:
+        raise ConfigError(
+            "the recipe has no tokenizer, so its snapshot cannot be tokenized. Give tokenizer: {path: DIR} or {train: bpe, vocab_size: 8k}."
+        )
+    assert work.curated is not None
+    with work.report.stage("tokenize", "token shards") as stage:
+        before = _made(work.lake, "token_shards")
+        work.shards = tokenize(
+            work.lake, work.curated.snapshot, work.tokenizer, work.profile.num_workers, work.report.progress
+        )
+        names.attach(work.lake, work.claim, "token_shards", work.shards.id)
+        tokens = sum(tally["tokens"] for tally in work.shards.summary["sources"].values())
+        stage.id, stage.built, stage.note = work.shards.id, work.shards.id not in before, f"{tokens:,} tokens"
+
+
+def mix_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
+    """A plan for the base, if it is trained here, and one for each run."""
+    from app.training import planned_runs
+    from mixer.mix import mix
+
+    assert work.shards is not None
+    for name, planned in planned_runs(work.loaded, runs).items():
+        with work.report.stage("mix", name) as stage:
+            before = _made(work.lake, "mixture")
+            found = mix(
+                work.lake,
+                work.shards,
+                planned.mixture,
+                seed=work.recipe.seed,
+                sources=planned.sources,
+                **planned.budget(),
+            )
+            names.attach(work.lake, work.claim, "mixture", found.id, name)
+            work.mixtures[name] = found
+            stage.id, stage.built = found.id, found.id not in before
+            stage.note = f"{found.summary['plan']['num_sequences'] * found.summary['plan']['sequence_length']:,} tokens"
+            for note in found.summary["notes"] if stage.built else []:
+                work.report.say(f"{name}: {note}")
+
+
+# ── train, evaluate, select ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def train_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
+    from app.training import train_planned_runs
+
+    train_planned_runs(work, runs)
+
+
+def evaluate_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
+    from app.evaluation import evaluate_checkpoints
+
+    evaluate_checkpoints(work, [*([BASE_RUN] if BASE_RUN in work.runs else []), *runs])
+
+
+def select_checkpoint(work: Work) -> None:
+    from app.evaluation import select_from_scorecards
+
+    if work.recipe.gate is None:
+        return
+    with work.report.stage("select", "gate and selection") as stage:
+        work.selection = select_from_scorecards(work)
+        stage.note = f"{work.selection.verdict}" + (
+            f": {work.selection.chosen}" if work.selection.chosen else ""
+        )
+
+
+def _made(lake: Lake, kind: str) -> set[str]:
+    folder = lake.root / kind
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()

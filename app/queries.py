@@ -1,0 +1,275 @@
+"""Questions about finished artifacts, answered the same way for the command line and the app: lineage, runs, what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from corpus import names
+from corpus.errors import ConfigError, UnknownName
+from corpus.facts import read_facts
+from corpus.lake import Lake, Manifest
+from corpus.names import Resolved
+from corpus.views import checkpoint_rows, json_lines, latest_attempts
+
+# ── lineage ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class StepLineage:
+    """What one optimizer step of a run trained on, from the plan. Documents are in the order of the step's sequences."""
+
+    run_id: str
+    name: str
+    step: int
+    documents: list[dict[str, Any]]
+    ledger: dict[str, list[int]]  # tokens per source and epoch up to and with this step
+
+
+@dataclass(frozen=True)
+class DocumentLineage:
+    """Where a document came from and went: its decisions in snapshots, and the steps of runs that saw it."""
+
+    document: dict[str, Any]
+    decisions: list[dict[str, Any]]
+    seen: list[dict[str, Any]]  # one per run: steps, epochs, checkpoints that contain it
+
+
+def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
+    """The documents of step `step` (steps count from 1, as checkpoints do). Raises UnknownName beyond the plan."""
+    from mixer.loader import documents_of_step
+    from mixer.mix import open_plan
+    from mixer.tokenize import open_streams
+
+    lineage = run_lineage(lake, run_id)
+    mixture = lake.get("mixture", lineage["mixture_id"])
+    plan = open_plan(mixture)
+    if not 1 <= step <= plan.num_steps:
+        raise UnknownName(
+            f"run {lineage['name']!r} has the steps 1 to {plan.num_steps}; there is no step {step}"
+        )
+    shards = lake.get("token_shards", mixture.parent("token_shards"))
+    streams = open_streams(lake, shards, [source.name for source in plan.sources])
+    seen = documents_of_step(plan, streams, step - 1)
+    rows = [
+        {
+            "sequence": d.sequence,
+            "source": d.source,
+            "epoch": d.epoch,
+            "doc_id": d.doc_id,
+            "tokens": d.token_stop - d.token_start,
+        }
+        for d in seen
+    ]
+    return StepLineage(run_id, lineage["name"], step, rows, plan.consumed(step * plan.global_batch_sequences))
+
+
+def lineage_of_document(lake: Lake, document: str) -> DocumentLineage:
+    """Everything the lake knows of a document, by doc_id, a unique prefix of it, or a source's own id."""
+    row = find_document(lake, document)
+    decisions = [
+        decision
+        for snapshot in lake.artifacts("snapshot")
+        if (decision := _decision(lake, snapshot, row["doc_id"]))
+    ]
+    return DocumentLineage(
+        row, decisions, [seen for run_id in run_ids(lake) if (seen := _seen_by(lake, run_id, row["doc_id"]))]
+    )
+
+
+def find_document(lake: Lake, document: str) -> dict[str, Any]:
+    """The row of `documents` without its text, with the names of the files it stands in."""
+    columns = [
+        "doc_id",
+        "source",
+        "file_hash",
+        "occurrence",
+        "record",
+        "content_hash",
+        "num_bytes",
+        "own_id",
+        "url",
+        "date",
+    ]
+    found: dict[str, dict[str, Any]] = {}
+    for manifest in lake.artifacts("documents"):
+        for part in manifest.parts("documents"):
+            table = lake.read_part(part, columns)
+            match = pc.or_(
+                pc.starts_with(table["doc_id"], document),
+                pc.fill_null(pc.equal(table["own_id"], document), False),
+            )
+            found |= {row["doc_id"]: row for row in table.filter(match).to_pylist()}
+    if not found:
+        raise UnknownName(
+            f"no document {document!r} in the lake. Give a doc_id, the start of one, or a source's own id."
+        )
+    if len(found) > 1:
+        raise UnknownName(
+            f"{document!r} stands for {len(found)} documents, for instance {', '.join(sorted(found)[:3])}. Give more of it."
+        )
+    row = next(iter(found.values()))
+    files = {
+        f["file"]
+        for f in read_facts(lake, "files")
+        if (f["source"], f["file_hash"], f["occurrence"])
+        == (row["source"], row["file_hash"], row["occurrence"])
+    }
+    return {**row, "files": sorted(files)}
+
+
+def _decision(lake: Lake, snapshot: Manifest, doc_id: str) -> dict[str, Any] | None:
+    for part in snapshot.parts("decisions"):
+        table = lake.read_part(part, ["doc_id"])
+        row = pc.index(table["doc_id"], doc_id).as_py()
+        if row >= 0:
+            decision = lake.read_part(part).slice(row, 1).to_pylist()[0]
+            owners = [
+                str(fact["claim"]) for fact in all_attached(lake, "snapshot") if fact["id"] == snapshot.id
+            ]
+            return {"snapshot": ", ".join(owners) or snapshot.id[:12], **decision}
+    return None
+
+
+def _seen_by(lake: Lake, run_id: str, doc_id: str) -> dict[str, Any] | None:
+    """The steps of a run, up to where it is, that saw the document: from its place in the token stream and the plan."""
+    from mixer.mix import open_plan
+
+    lineage = run_lineage(lake, run_id)
+    mixture = lake.get("mixture", lineage["mixture_id"])
+    place = _place(lake, lake.get("token_shards", mixture.parent("token_shards")), doc_id)
+    plan = open_plan(mixture)
+    if place is None or place[0] not in {source.name for source in plan.sources}:
+        return None
+    last = run_status(lake, run_id).get("last_step", 0)
+    steps = [(step + 1, epoch) for step, epoch in plan.steps_of(*place) if step < last]
+    if not steps:
+        return None
+    first = steps[0][0]
+    checkpoints = [row["step"] for row in checkpoint_rows(lake.runs / run_id) if row["step"] >= first]
+    return {
+        "run_id": run_id,
+        "run": lineage["name"],
+        "recipe": lineage["recipe"],
+        "source": place[0],
+        "steps": steps,
+        "checkpoints": checkpoints,
+    }
+
+
+def _place(lake: Lake, shards: Manifest, doc_id: str) -> tuple[str, int, int] | None:
+    """(source, start, stop) of a document in the token stream of its source."""
+    for source, entry in shards.summary["sources"].items():
+        offset = 0
+        for key in entry["shards"]:
+            record = lake.task("token_shards", key)
+            assert record is not None
+            table = lake.read_part(record.parts["token_shards"][0], ["doc_id", "token_start", "num_tokens"])
+            row = pc.index(table["doc_id"], doc_id).as_py()
+            if row >= 0:
+                start = offset + table["token_start"][row].as_py()
+                return source, start, start + table["num_tokens"][row].as_py()
+            offset += record.tally["tokens"]
+    return None
+
+
+# ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def run_ids(lake: Lake) -> list[str]:
+    return sorted(path.parent.name for path in lake.runs.glob("*/lineage.json"))
+
+
+def run_lineage(lake: Lake, run_id: str) -> dict[str, Any]:
+    path = lake.runs / run_id / "lineage.json"
+    if not path.exists():
+        raise UnknownName(f"no run {run_id!r} in the lake. `tilth ls run` lists them.")
+    return _json(path)
+
+
+def run_status(lake: Lake, run_id: str) -> dict[str, Any]:
+    path = lake.runs / run_id / "status.json"
+    return _json(path) if path.exists() else {"status": "running", "last_step": 0}
+
+
+def run_metrics(lake: Lake, run_id: str) -> list[dict[str, Any]]:
+    return latest_attempts(json_lines(lake.runs / run_id / "metrics.jsonl"))
+
+
+def run_events(lake: Lake, run_id: str) -> list[dict[str, Any]]:
+    return json_lines(lake.runs / run_id / "events.jsonl")
+
+
+def resolve_step(lake: Lake, reference: str) -> tuple[str, int] | None:
+    """(run id, step) of a reference NAME/RUN/STEP or alias; None if it stands for something else."""
+    found: Resolved = names.resolve(lake, reference, "run")
+    if found.kind != "run":
+        return None
+    return found.id, found.step if found.step is not None else int(
+        run_status(lake, found.id).get("last_step") or 1
+    )
+
+
+# ── what there is ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def all_attached(lake: Lake, kind: str) -> Iterator[dict[str, Any]]:
+    """Every artifact of a kind under every version of every name, each with its `claim`."""
+    for name in names.recipe_names(lake):
+        for owner in names.claims(lake, name):
+            yield from ({**fact, "claim": owner} for fact in names.attached(lake, owner, kind))
+
+
+def list_things(lake: Lake, kind: str | None = None) -> list[dict[str, Any]]:
+    """Names, ids and sizes of artifacts and runs, of one kind or of all."""
+    kinds = [kind] if kind else list(names.ARTIFACT_KINDS)
+    if kind and kind not in names.ARTIFACT_KINDS:
+        raise ConfigError(
+            f"there is nothing of kind {kind!r}. The kinds are {', '.join(names.ARTIFACT_KINDS)}."
+        )
+    rows = []
+    for each in kinds:
+        owners: dict[str, list[str]] = {}
+        for fact in all_attached(lake, each):
+            label = f"{fact['claim']}" + (f"/{fact['key']}" if fact["key"] else "")
+            owners.setdefault(fact["id"], []).append(label)
+        ids = run_ids(lake) if each == "run" else [manifest.id for manifest in lake.artifacts(each)]
+        rows += [
+            {"kind": each, "id": id, "names": ", ".join(owners.get(id, [])), "bytes": _size(lake, each, id)}
+            for id in ids
+        ]
+    for recipe, alias, place in names.aliases(lake):
+        rows.append(
+            {
+                "kind": "alias",
+                "id": place["id"],
+                "names": f"{recipe}/{alias} → {place['reference']}",
+                "bytes": 0,
+            }
+        )
+    return rows if kind is None else [row for row in rows if row["kind"] == kind]
+
+
+def _size(lake: Lake, kind: str, id: str) -> int:
+    if kind == "run":
+        return sum(path.stat().st_size for path in (lake.runs / id).rglob("*") if path.is_file())
+    manifest = lake.get(kind, id)
+    return sum(part.bytes for parts in manifest.datasets.values() for part in parts) + sum(
+        entry.bytes for entry in manifest.files.values()
+    )
+
+
+@lru_cache(maxsize=256)
+def _cached(path: Path, stamp: int) -> dict[str, Any]:
+    import json
+
+    return json.loads(path.read_text("utf-8"))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(_cached(path, path.stat().st_mtime_ns))

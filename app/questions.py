@@ -1,0 +1,218 @@
+"""The questions that need more than a look-up: what-if, compare, and writing rows out."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+
+from app.recipe import load_recipe
+from app.render import render_comparison, render_table
+from corpus import names
+from corpus.errors import ConfigError, UnknownName
+from corpus.lake import Lake, Manifest
+from quality.explain import Flips
+
+# ── what if ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def what_if(recipe: Path, sets: list[str], sample: float, lake: Lake) -> list[Flips]:
+    """The newest snapshot of the recipe's name beside what the recipe says with `sets`; nothing is measured or written."""
+    from quality.curate import operators
+    from quality.decide import SourceInput
+    from quality.explain import what_if as flips
+
+    loaded = load_recipe(recipe, sets)
+    owner = names.newest(lake, loaded.recipe.name, "snapshot")
+    if owner is None:
+        raise UnknownName(
+            f"{loaded.recipe.name!r} has no snapshot in {lake.root} yet. Make one with `tilth curate {recipe}`."
+        )
+    snapshot = lake.get("snapshot", names.attached(lake, owner, "snapshot")[0]["id"])
+    curation, inputs = loaded.recipe.curation, []
+    needed = {operator.name for operator in operators(curation, None)}
+    for name, source in loaded.sources.items():
+        entry = snapshot.identity["sources"].get(name)
+        if entry is None:
+            raise ConfigError(
+                f"the snapshot of {owner} has no source {name!r}; it has {', '.join(snapshot.identity['sources'])}. Use the recipe that made it."
+            )
+        measured = {operator: lake.get(operator, id) for operator, id in entry["measured"].items()}
+        if missing := sorted(needed - measured.keys()):
+            raise ConfigError(
+                f"this change needs {', '.join(missing)} measured, which {owner} did not. Run `tilth curate {recipe}` with it; what is measured already is kept."
+            )
+        inputs.append(
+            SourceInput(
+                name,
+                source.role,
+                source.topic,
+                source.curated,
+                lake.get("documents", entry["documents"]),
+                measured,
+            )
+        )
+    rules = {found.name: curation.for_source(found.name, found.topic, found.role) for found in inputs}
+    return flips(
+        lake,
+        snapshot,
+        inputs,
+        curation,
+        rules,
+        _parent(lake, snapshot, "near_duplicates"),
+        _parent(lake, snapshot, "holdout"),
+    )
+
+
+def _parent(lake: Lake, manifest: Manifest, kind: str) -> Manifest | None:
+    found = [id for parent, id in manifest.parents if parent == kind]
+    return lake.get(kind, found[0]) if found else None
+
+
+# ── compare ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def compare(lake: Lake, first: str, second: str) -> tuple[str, Any, int]:
+    """Differences of two things of one kind, as text, as rows, and as an exit code (scorecards: 3 regressed, 4 inconclusive).
+
+    A checkpoint or run stands for its scorecard, a name for its snapshot.
+    """
+    a, b = _comparable(lake, first), _comparable(lake, second)
+    if a.kind != b.kind:
+        raise ConfigError(
+            f"{first!r} is a {a.kind} and {second!r} a {b.kind}; two things of one kind can be compared"
+        )
+    if a.kind == "scorecard":
+        return compare_cards(lake, a, b)
+    if a.kind == "snapshot":
+        rows = compare_snapshots(a, b)
+        return render_table(rows), rows, 0
+    changed = [
+        {"key": key, "first": before, "second": after}
+        for key, before, after in _differences(a.identity, b.identity)
+    ]
+    return render_table(changed) if changed else "no difference", changed, 0
+
+
+def compare_cards(lake: Lake, a: Manifest, b: Manifest) -> tuple[str, Any, int]:
+    from evals.comparison import Verdict, compare_scorecards
+    from evals.evaluate import open_scorecard
+
+    rows = compare_scorecards(open_scorecard(lake, a), open_scorecard(lake, b))
+    verdicts = {row.verdict for row in rows if row.level != "source"}
+    code = 3 if Verdict.REGRESSED in verdicts else 4 if Verdict.INCONCLUSIVE in verdicts else 0
+    return render_comparison(rows), [asdict(row) for row in rows], code
+
+
+def compare_snapshots(a: Manifest, b: Manifest) -> list[dict[str, Any]]:
+    """Kept documents and tokens by source, and the rules that differ."""
+    rows: list[dict[str, Any]] = []
+    for source in sorted({*a.summary["sources"], *b.summary["sources"]}):
+        one, two = a.summary["sources"].get(source, {}), b.summary["sources"].get(source, {})
+        rows += [
+            {
+                "source": source,
+                "what": what,
+                "first": one.get(what, 0),
+                "second": two.get(what, 0),
+                "change": two.get(what, 0) - one.get(what, 0),
+            }
+            for what in ("documents", "kept", "tokens_kept")
+        ]
+        before, after = (
+            {rule[0]: rule[3] for rule in m.identity["sources"].get(source, {}).get("rules", [])}
+            for m in (a, b)
+        )
+        rows += [
+            {
+                "source": source,
+                "what": f"rule {rule}",
+                "first": before.get(rule),
+                "second": after.get(rule),
+                "change": None,
+            }
+            for rule in sorted({*before, *after})
+            if before.get(rule) != after.get(rule)
+        ]
+    return rows
+
+
+def _comparable(lake: Lake, reference: str) -> Manifest:
+    found = names.resolve(lake, reference)
+    if found.kind == "run":
+        from app.queries import run_status
+        from trainer.checkpoint import checkpoint_id
+
+        step = found.step if found.step is not None else int(run_status(lake, found.id).get("last_step") or 0)
+        wanted = checkpoint_id(found.id, step)
+        cards = [
+            manifest
+            for manifest in lake.artifacts("scorecard")
+            if dict(manifest.parents).get("checkpoint") == wanted
+        ]
+        if not cards:
+            raise UnknownName(
+                f"{reference!r} has no scorecard at step {step}. Make one with `tilth eval RECIPE`."
+            )
+        return cards[-1]
+    return lake.get(found.kind, found.id)
+
+
+def _differences(before: Any, after: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [
+            found
+            for key in sorted({*before, *after})
+            for found in _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    return [] if before == after else [(path, before, after)]
+
+
+# ── rows out ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_rows(table: pa.Table, format_: str, out: TextIO) -> None:
+    """A query's rows as an aligned table, as CSV with a header, or as one JSON object a line."""
+    if format_ == "table":
+        if table.num_rows or table.num_columns:
+            out.write(
+                (
+                    render_table(table.to_pylist())
+                    if table.num_rows
+                    else "  ".join(table.column_names) + "\n(no rows)"
+                )
+                + "\n"
+            )
+        return
+    writer = csv.writer(out)
+    if format_ == "csv":
+        writer.writerow(table.column_names)
+    for batch in table.to_batches(max_chunksize=10_000):
+        for row in batch.to_pylist():
+            if format_ == "csv":
+                writer.writerow(
+                    [
+                        json.dumps(value, ensure_ascii=False, default=str)
+                        if isinstance(value, (list, dict))
+                        else value
+                        for value in row.values()
+                    ]
+                )
+            else:
+                out.write(json.dumps(_finite(row), ensure_ascii=False, default=str) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return (
+        None
+        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf")))
+        else value
+    )

@@ -1,0 +1,260 @@
+"""Results as text for a terminal: tables, funnels, gates, explanations. No numbers are computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.queries import DocumentLineage, StepLineage
+    from corpus.lake import Manifest
+    from evals.comparison import Comparison
+    from evals.gate import GateResult
+    from evals.select import Selection
+    from quality.explain import Explanation, Flips
+
+
+def render_table(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, limit: int = 60
+) -> str:
+    """Rows as aligned columns; numbers to the right, long cells cut."""
+    if not rows:
+        return "(no rows)"
+    columns = list(columns or rows[0])
+    cells = [[_cell(row.get(column), limit) for column in columns] for row in rows]
+    numeric = [
+        all(isinstance(row.get(column), (int, float, type(None))) for row in rows) for column in columns
+    ]
+    widths = [max(len(column), *(len(line[i]) for line in cells)) for i, column in enumerate(columns)]
+    lines = [
+        "  ".join(
+            _pad(column, width, right) for column, width, right in zip(columns, widths, numeric, strict=True)
+        ).rstrip()
+    ]
+    lines.append("  ".join("─" * width for width in widths))
+    lines += [
+        "  ".join(
+            _pad(text, width, right) for text, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in cells
+    ]
+    return "\n".join(lines)
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    return text.rjust(width) if right else text.ljust(width)
+
+
+def _cell(value: Any, limit: int = 60) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    text = " ".join(str(value).split()) or ""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+# ── curate ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def render_funnel(snapshot: Manifest) -> str:
+    """Documents and tokens by source and rule. Read = rejected + rules (first reason) + kept."""
+    from quality.funnel import funnel_rows
+
+    rows = funnel_rows(snapshot.summary["sources"], snapshot.summary["rejects"])
+    shown = [{**row, "share": _share(row, snapshot)} for row in rows]
+    return render_table(
+        shown,
+        [
+            "source",
+            "rule",
+            "documents",
+            "share",
+            "tokens",
+            "failing",
+            "only_this_rule",
+            "only_this_rule_tokens",
+        ],
+    )
+
+
+def _share(row: Mapping[str, Any], snapshot: Manifest) -> str:
+    read = snapshot.summary["sources"][row["source"]]["documents"] + snapshot.summary["rejects"].get(
+        row["source"], 0
+    )
+    return f"{row['documents'] / read:.1%}" if read else ""
+
+
+def render_documents(documents: Mapping[str, Manifest]) -> str:
+    rows = [
+        {"source": name, "files": m.summary["files"], "documents": m.rows("documents"), "rejects": m.rows("rejects"), "bytes": m.summary["bytes"], "id": m.id[:12]}
+        for name, m in documents.items()
+    ]  # fmt: skip
+    return render_table(rows)
+
+
+def render_why(found: Explanation) -> str:
+    decision, document = found.decision, found.document
+    lines = [
+        f"{document['doc_id']}  source {document['source']}, {document['num_bytes']:,} bytes, record {document['record']} of {', '.join(found.files) or document['file_hash'][:12]}",
+        f"{'kept' if decision['kept'] else 'dropped: ' + decision['drop_reason']}",
+    ]
+    if decision["failures"]:
+        lines += ["", render_table(decision["failures"], ["rule", "signal", "value", "threshold"])]
+    if decision["partner"]:
+        lines += [
+            "",
+            f"partner {decision['partner']}: Jaccard {_cell(decision['partner_jaccard'])}, containment {_cell(decision['partner_containment'])}",
+        ]
+        if found.partner:
+            lines.append(f"  {_cell(found.partner['text'], 160)}")
+    shown = {name: value for name, value in found.signals.items() if value is not None}
+    lines += [
+        "",
+        "signals: " + ", ".join(f"{name} {_cell(value)}" for name, value in shown.items()),
+        "",
+        _cell(document["text"], 400),
+    ]
+    return "\n".join(lines)
+
+
+def render_flips(flips: Iterable[Flips]) -> str:
+    rows = [
+        {
+            "source": f.source, "kept_before": f.before["kept"], "kept_after": f.after["kept"], "tokens_before": f.before["tokens_kept"], "tokens_after": f.after["tokens_kept"],
+            "newly_kept": f.newly_kept, "newly_dropped": f.newly_dropped,
+        }
+        for f in flips
+    ]  # fmt: skip
+    examples = [{"source": f.source, **example} for f in flips for example in f.examples]
+    text = render_table(rows)
+    return text + (
+        "\n\nfor instance\n"
+        + render_table(examples, ["source", "doc_id", "tokens", "reason_before", "reason_after"])
+        if examples
+        else "\n\nno document flips"
+    )
+
+
+# ── mix and train ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def render_mixture(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = [
+        "source",
+        "role",
+        "weight",
+        "tokens",
+        "epochs",
+        "available_tokens",
+        "natural_weight",
+        "uniform_weight",
+        "unimax_weight",
+    ]
+    return f"{name}\n{render_table(rows, columns)}"
+
+
+def render_losses(rows: Sequence[Mapping[str, Any]]) -> str:
+    """First and last loss of each run by source."""
+    return render_table(rows, ["run", "source", "metric", "first", "last", "step"])
+
+
+# ── evaluate and select ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def render_scores(rows: Sequence[Mapping[str, Any]]) -> str:
+    return render_table(rows, ["scorecard", "task", "role", "metric", "value", "standard_error", "num_items"])
+
+
+def render_comparison(rows: Sequence[Comparison]) -> str:
+    shown = [
+        {
+            "target": c.target, "metric": c.metric, "baseline": c.baseline, "candidate": c.candidate, "delta": f"{c.delta:+.4f}", "95% interval": f"[{c.low:+.4f}, {c.high:+.4f}]",
+            "p": f"{c.p_adjusted:.3g}", "n": c.num_items, "smallest visible": c.minimum_detectable, "verdict": _verdict(c.verdict, c.num_needed),
+        }
+        for c in rows
+    ]  # fmt: skip
+    return render_table(shown)
+
+
+def _verdict(verdict: Any, needed: int | None) -> str:
+    return (
+        f"{verdict} (n ≈ {needed:,} would decide)"
+        if str(verdict) == "INCONCLUSIVE" and needed
+        else str(verdict)
+    )
+
+
+def render_gate(result: GateResult) -> str:
+    rows = [
+        {
+            "rule": f"{r.kind} {r.target} {r.metric}", "criterion": r.criterion, "baseline": r.baseline, "candidate": r.candidate, "delta": f"{r.delta:+.4f}",
+            "95% interval": f"[{r.low:+.4f}, {r.high:+.4f}]", "n": r.num_items, "verdict": _verdict(r.verdict, r.num_needed), "holds": {True: "yes", False: "no", None: "cannot tell"}[r.passed],
+        }
+        for r in result.rules
+    ]  # fmt: skip
+    return f"{result.candidate} against {result.baseline}: {result.verdict}\n{render_table(rows)}"
+
+
+def render_selection(selection: Selection) -> str:
+    axis = f"{selection.axes[0][0]} {selection.axes[0][1]}"
+    rows = [
+        {"checkpoint": r.name, "gate": r.gate.verdict, axis: r.objective, "pareto": r.pareto, "P(best)": f"{r.p_best:.2f}", "against champion": r.against_champion.verdict if r.against_champion else ""}
+        for r in selection.rows
+    ]  # fmt: skip
+    chosen = f"chosen: {selection.chosen}" if selection.chosen else f"nothing chosen: {selection.verdict}"
+    gates = "\n\n".join(render_gate(row.gate) for row in selection.rows)
+    return f"{gates}\n\n{render_table(rows)}\n{chosen}"
+
+
+# ── lineage ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def render_step(found: StepLineage, limit: int = 40) -> str:
+    documents = {row["doc_id"] for row in found.documents}
+    ledger = ", ".join(
+        f"{source} {sum(epochs):,} tokens in {len(epochs)} epochs"
+        for source, epochs in found.ledger.items()
+        if epochs
+    )
+    more = (
+        f"\n… and {len(found.documents) - limit:,} more pieces (--json lists all)"
+        if len(found.documents) > limit
+        else ""
+    )
+    head = f"{found.name} step {found.step}: {len(documents):,} documents. So far: {ledger}"
+    return f"{head}\n{render_table(found.documents[:limit], ['sequence', 'source', 'epoch', 'doc_id', 'tokens'])}{more}"
+
+
+def render_document(found: DocumentLineage) -> str:
+    document = found.document
+    lines = [
+        f"{document['doc_id']}  source {document['source']}, record {document['record']} of {', '.join(document['files']) or document['file_hash'][:12]}",
+        "",
+        "decisions",
+    ]
+    lines.append(
+        render_table(
+            [{**d, "kept": d["kept"]} for d in found.decisions],
+            ["snapshot", "kept", "drop_reason", "partner", "num_tokens"],
+        )
+    )
+    lines += ["", "training"]
+    if not found.seen:
+        return "\n".join([*lines, "no step of any run saw it"])
+    rows = [
+        {
+            "run": f"{s['recipe']}/{s['run']}", "steps": len(s["steps"]), "first": s["steps"][0][0], "last": s["steps"][-1][0], "epochs": len({e for _, e in s["steps"]}),
+            "at": _list([str(step) for step, _ in s["steps"]]), "in checkpoints": _list([str(step) for step in s["checkpoints"]]),
+        }
+        for s in found.seen
+    ]  # fmt: skip
+    return "\n".join([*lines, render_table(rows)])
+
+
+def _list(words: Sequence[str], limit: int = 6) -> str:
+    return ", ".join(words[:limit]) + (f", … ({len(words)})" if len(words) > limit else "")

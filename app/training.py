@@ -1,0 +1,251 @@
+"""Training in the flow: which runs a recipe plans, what each starts from, and walking through them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.recipe import BASE_RUN, LoadedRecipe, Recipe
+from corpus import names
+from corpus.config import build_section, set_key
+from corpus.errors import ConfigError, GuardStop
+from corpus.fingerprint import fingerprint
+from corpus.holdout import held_out_rows
+from corpus.lake import Lake, Manifest
+from mixer.mix import open_plan
+from mixer.static import Mixture
+from mixer.tokenize import open_streams, tokenizer_folder
+from mixer.tokenizer import load_tokenizer
+from trainer.config import Training, resolve_training
+from trainer.model import Base
+
+if TYPE_CHECKING:
+    from app.flow import Work
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """What a run reads and how it learns. `sources` None: all of the recipe's."""
+
+    mixture: Mixture
+    training: Training
+    sources: list[str] | None = None
+
+    def budget(self) -> dict[str, int]:
+        training = self.training
+        return {
+            "tokens": training.tokens,
+            "global_batch_tokens": training.global_batch_tokens,
+            "sequence_length": training.sequence_length,
+        }
+
+
+def planned_runs(loaded: LoadedRecipe, runs: Mapping[str, Recipe]) -> dict[str, PlannedRun]:
+    """The base first, if it is trained from scratch, then the recipe's runs; learning rates, seeds and `auto` made definite."""
+    recipe = loaded.recipe
+    if recipe.training is None:
+        raise ConfigError(
+            "the recipe has no training section, so there is nothing to plan. Add training: {tokens, sequence_length, global_batch_tokens, learning_rate}."
+        )
+    if recipe.base_model is None:
+        raise ConfigError(
+            "the recipe has no base_model. Give base_model: {path: DIR}, {run: NAME/RUN/STEP} or {scratch: {sources, tokens}}."
+        )
+    found: dict[str, PlannedRun] = {}
+    peak = recipe.base_model.peak_learning_rate
+    if scratch := recipe.base_model.scratch:
+        tree = recipe.training.model_dump(mode="json") | {
+            "monitor": None,
+            "checkpoints": {},
+            "tokens": scratch.tokens,
+            "learning_rate": scratch.learning_rate,
+        }
+        for key, value in scratch.training.items():
+            set_key(tree, key, value)
+        base = build_section(Training, tree, "base_model.scratch.training")
+        mixture = build_section(Mixture, {"max_epochs": recipe.mixture.max_epochs}, "base_model.scratch")
+        found[BASE_RUN] = PlannedRun(mixture, resolve_training(base, seed=recipe.seed), scratch.sources)
+        peak = scratch.learning_rate if peak is None else peak
+    for name, own in runs.items():
+        assert own.training is not None
+        found[name] = PlannedRun(own.mixture, resolve_training(own.training, peak, recipe.seed))
+    return found
+
+
+def train_planned_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
+    """Train what is missing: the base, then every run from its last checkpoint. A run that a guard stopped is reported, and others go on."""
+    planned = planned_runs(work.loaded, runs)
+    stopped = []
+    for name, run in planned.items():
+        base = base_of(work, name)
+        if (reason := train_one(work, name, run, base)) and name == BASE_RUN:
+            raise GuardStop(f"the base did not finish: {reason}")
+        elif reason:
+            stopped.append(f"{name}: {reason}")
+    for text in stopped:
+        work.report.say(text)
+
+
+def base_of(work: Work, run: str) -> Base:
+    """Where a run's first weights come from."""
+    config = work.recipe.base_model
+    assert config is not None
+    if run == BASE_RUN:
+        assert config.scratch is not None
+        return Base(architecture=config.scratch.architecture, name="scratch")
+    if config.scratch:
+        folder = work.lake.runs / work.runs[BASE_RUN] / "export"
+        return Base(folder=folder, name=f"{work.claim}/{BASE_RUN}")
+    if config.path:
+        return Base(folder=work.loaded.path(config.path), name=config.path)
+    assert config.run is not None
+    found = names.resolve(work.lake, config.run, "run")
+    if found.kind != "run":
+        raise ConfigError(
+            f"base_model.run: {config.run!r} is a {found.kind}, not a run. Write NAME/RUN or NAME/RUN/STEP."
+        )
+    return Base(folder=model_folder(work.lake, found.id, found.step), name=config.run)
+
+
+def model_folder(lake: Lake, run_id: str, step: int | None) -> Path:
+    """The Hugging Face model folder of a checkpoint: the export for the last step, else the committed checkpoint."""
+    from trainer.checkpoint import checkpoint_folder
+
+    folder = lake.runs / run_id
+    if step is None:
+        return folder / "export"
+    steps = committed_steps(folder)
+    if step not in steps:
+        raise ConfigError(
+            f"run {run_id[:12]} has no committed checkpoint at step {step}. It has: {', '.join(map(str, steps)) or 'none'}."
+        )
+    return checkpoint_folder(folder, step)
+
+
+def committed_steps(run_folder: Path) -> list[int]:
+    from trainer.checkpoint import read_checkpoints
+
+    return [found.step for found in read_checkpoints(run_folder)]
+
+
+def run_identity(work: Work, planned: PlannedRun, base: Base, mixture: Manifest) -> dict[str, Any]:
+    """What a run folder's id is made of."""
+    assert work.tokenizer is not None
+    holdout = work.curated.holdout if work.curated and planned.training.monitor else None
+    return {
+        "version": VERSION, "training": planned.training.identity(), "base": base.identity(), "mixture": mixture.id, "tokenizer": work.tokenizer.id,
+        "held_out": holdout.id if holdout else None,
+    }  # fmt: skip
+
+
+def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
+    """Train one run, or find it done; returns why it stopped early, or nothing."""
+    from app.queries import run_status
+    from trainer.data import PlanData
+    from trainer.progress import show_progress
+    from trainer.run import FINISHED, train_run
+
+    assert work.shards is not None
+    assert work.tokenizer is not None
+    mixture = work.mixtures[name]
+    identity = run_identity(work, planned, base, mixture)
+    run_id = fingerprint(identity)
+    training = planned.training.model_copy(update=_circumstance(work, planned.training))
+    folder = work.lake.runs / run_id
+    if not folder.exists():
+        _tell_difference(work, name, identity)
+    done = run_status(work.lake, run_id).get("status") in FINISHED
+    with work.report.stage("train", name) as stage:
+        names.attach(work.lake, work.claim, "run", run_id, name)
+        plan = open_plan(mixture)
+        data = PlanData(plan, open_streams(work.lake, work.shards, [source.name for source in plan.sources]))
+        lineage = {
+            "run_id": run_id, "name": name, "recipe": str(work.claim), "mixture_id": mixture.id, "snapshot_id": work.shards.parent("snapshot"),
+            "tokenizer_id": work.tokenizer.id, "base": base.name, "identity": identity,
+        }  # fmt: skip
+        with show_progress(f"train {name}") as progress:
+            result = train_run(
+            folder, run_id, training, base, data, held_out_tokens(work), tokenizer_folder(work.lake, work.tokenizer), groups=_roles(work), lineage=lineage,
+            protected=lambda step: is_protected(work.lake, run_id, step), progress=progress, say=work.report.say,
+        )  # fmt: skip
+        work.runs[name] = run_id
+        stage.id, stage.built, stage.note = (
+            run_id,
+            not done,
+            f"{result.status} at step {result.last_step} of {plan.num_steps}",
+        )
+    if result.status == "done":
+        return ""
+    return f"{result.status} by its monitor at step {result.last_step} of {plan.num_steps}; `tilth sql 'FROM events'` tells why"
+
+
+def _circumstance(work: Work, training: Training) -> dict[str, Any]:
+    profile = work.profile
+    return {
+        "engine": profile.engine,
+        "micro_batch_sequences": profile.micro_batch_sequences or training.micro_batch_sequences,
+    }
+
+
+def _roles(work: Work) -> dict[str, str]:
+    return {name: source.role for name, source in work.loaded.sources.items()}
+
+
+def held_out_tokens(work: Work) -> dict[str, list[Any]]:
+    """Token ids of every held-out document by source, without special tokens: what the monitor measures during a run."""
+    holdout = work.curated.holdout if work.curated else None
+    if holdout is None or work.tokenizer is None:
+        return {}
+    rows = held_out_rows(work.lake, holdout)
+    encoded = load_tokenizer(tokenizer_folder(work.lake, work.tokenizer)).encode_batch(
+        rows["text"].to_pylist()
+    )
+    found: dict[str, list[Any]] = {}
+    for source, ids in zip(rows["source"].to_pylist(), encoded, strict=True):
+        found.setdefault(source, []).append(ids)
+    return found
+
+
+def is_protected(lake: Lake, run_id: str, step: int) -> bool:
+    """Rotation never removes a checkpoint that was scored, signed off or that an alias points to."""
+    from corpus.facts import read_facts
+    from trainer.checkpoint import checkpoint_id
+
+    id = checkpoint_id(run_id, step)
+    if any(place["id"] == run_id and place["step"] == step for _, _, place in names.aliases(lake)):
+        return True
+    if any(row["checkpoint_id"] == id for row in read_facts(lake, "signoffs")):
+        return True
+    return any(dict(manifest.parents).get("checkpoint") == id for manifest in lake.artifacts("scorecard"))
+
+
+def _tell_difference(work: Work, name: str, identity: Mapping[str, Any]) -> None:
+    """Say which identity key makes this another run than the recipe's last of that name."""
+    import json
+
+    for owner in reversed(names.claims(work.lake, work.recipe.name)):
+        for fact in names.attached(work.lake, owner, "run"):
+            path = work.lake.runs / fact["id"] / "lineage.json"
+            if fact["key"] == name and path.exists():
+                before = json.loads(path.read_text("utf-8")).get("identity", {})
+                changed = sorted(set(_differences(before, identity)))
+                if changed:
+                    work.report.say(
+                        f"{name}: another run than {owner}/{name}, because of {', '.join(changed)}"
+                    )
+                return
+
+
+def _differences(before: Any, after: Any, path: str = "") -> list[str]:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        keys = sorted({*before, *after})
+        return [
+            found
+            for key in keys
+            for found in _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    return [] if before == after else [path]

@@ -1,0 +1,262 @@
+"""Near-duplicates: which documents are nearly the same text, found by MinHash, verified exactly, judged in keeper order.
+
+`find_edges` folds a whole corpus into a table of verified pairs; `walk` turns it into verdicts, for any threshold, in
+seconds. Which document is better kept (the keeper order) is the caller's; exact copies count as one document here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import field_validator, model_validator
+
+from corpus.config import Count, Section, Share, identity
+from corpus.errors import PartError, did_you_mean, one_of
+from corpus.schema import DATASETS, MEASURED_SIGNALS
+from quality.candidate_pairs import ALL_PAIRS_UP_TO, NUM_ANCHORS, band_keys, find_pairs
+from quality.kernel import kernel
+from quality.spill import Spill
+from quality.verification import MIN_JACCARD, read_sets, verify
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+EDGES_VERSION = 1  # bumped by hand when find_edges gives other rows
+KEEPER_KEYS = ("curated", "date", "length")
+
+
+class NearDuplicates(Section):
+    """The near-duplicates section of a curation: how pairs are found, from which Jaccard one is dropped, which is kept."""
+
+    jaccard: Share = identity(0.8, description="of the word n-gram sets, from which one of two documents is dropped")
+    ngram: Count = identity(5)
+    num_perm: Count = identity(128)
+    bands: Count = identity(16, description="of num_perm / bands rows; must divide num_perm")
+    keep: list[str] = identity(list(KEEPER_KEYS), description="keeper order: curated first, newest date, longest, or highest of a signal")
+
+    @field_validator("jaccard")
+    @classmethod
+    def _stored(cls, value: float) -> float:
+        if value < MIN_JACCARD:
+            raise ValueError(f"jaccard is {value:g}, but only pairs from {MIN_JACCARD:g} on are stored; give {MIN_JACCARD:g} to 1")
+        return value
+
+    @field_validator("keep")
+    @classmethod
+    def _known(cls, value: list[str]) -> list[str]:
+        valid = (*KEEPER_KEYS, *MEASURED_SIGNALS)
+        for key in value:
+            if key not in valid:
+                raise ValueError(f"keep: no key {key!r}.{did_you_mean(key, valid)} There are {one_of(KEEPER_KEYS)}, or any measured signal")
+        return value
+
+    @model_validator(mode="after")
+    def _whole_bands(self) -> NearDuplicates:
+        for name in ("ngram", "num_perm", "bands"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.num_perm % self.bands:
+            whole = [bands for bands in range(1, self.num_perm + 1) if self.num_perm % bands == 0]
+            raise ValueError(f"{self.bands} bands do not divide num_perm {self.num_perm}; give one of {', '.join(map(str, whole))}")
+        return self
+
+    @property
+    def rows(self) -> int:
+        """Permutations in a band."""
+        return self.num_perm // self.bands
+
+
+def s_curve(bands: int, rows: int) -> list[tuple[float, float]]:
+    """(Jaccard, probability that two documents of that Jaccard share a band), 1 − (1 − Jʳ)ᵇ, in steps of 0.05.
+
+    >>> [round(p, 3) for j, p in s_curve(16, 8) if j in (0.5, 0.7, 0.8, 0.9)]
+    [0.061, 0.613, 0.947, 1.0]
+    """
+    return [(step / 20, 1 - (1 - (step / 20) ** rows) ** bands) for step in range(21)]
+
+
+# ── edges ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def find_edges(parts: Sequence[tuple[Path, Path]], config: NearDuplicates, scratch: Path) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """All candidate pairs of a corpus, verified: (rows of `near_duplicates` with Jaccard ≥ 0.5, guard events).
+
+    `parts` are (documents part, minhash part), row for row; their order, and that of rows in them, changes nothing. The
+    ids of the table are dictionary-encoded: write large ones slice by slice.
+    Documents with one content_hash are one document, that of the smallest doc_id. Rows are sorted by (doc_a, doc_b) with
+    doc_a < doc_b. `scratch` is a folder for what does not fit in memory; nothing is left in it. An event tells of a
+    bucket of more than 64 members, in which each was compared with 8 only.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
+        keys, pairs, hashes = (stack.enter_context(Spill(folder / name, "uint64")) for name in ("keys", "pairs", "hashes"))
+        found = _find_candidates(parts, config, folder / "duckdb", keys, pairs)
+        sets = read_sets([documents for documents, _ in parts], found.ordinals, found.wanted, config.ngram, hashes)
+        blocks = verify(pairs, sets, keys, found.rows, config.bands)
+        return _edges_table(blocks, found), _events(found)
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """What banding found. An ordinal numbers the documents in id order, one per content."""
+
+    rows: Array  # ordinal → row in the parts, one after the other
+    ordinals: Array  # the reverse; −1 for copies and for documents without shingles
+    wanted: Array  # mask by ordinal: which are in any pair
+    names: pa.Table  # doc_id and content_hash of those, in order
+    large: Mapping[int, tuple[int, int]]  # smallest ordinal of a large bucket → (members, bands)
+
+
+def _find_candidates(parts: Sequence[tuple[Path, Path]], config: NearDuplicates, temporary: Path, keys: Spill, pairs: Spill) -> _Candidates:
+    from corpus.sql import open_scratch  # the door to duckdb, opened only where it is used
+
+    with open_scratch(temporary, memory="700MB") as connection:
+        num_rows = _read_members(connection, parts, config, keys)
+        rows = _number_documents(connection)
+        large = find_pairs(connection, keys, config.bands, rows, pairs)
+        ordinals = np.full(num_rows, -1, np.int64)
+        ordinals[rows] = np.arange(len(rows))
+        wanted = _members_of(pairs, len(rows))
+        return _Candidates(rows, ordinals, wanted, _names(connection, np.flatnonzero(wanted)), large)
+
+
+def _read_members(connection: Any, parts: Sequence[tuple[Path, Path]], config: NearDuplicates, keys: Spill) -> int:
+    """Table `members` of the documents that have shingles, and the band keys of every row; returns the number of rows."""
+    connection.execute("CREATE TABLE members (row BIGINT, doc_id VARCHAR, content_hash VARCHAR)")
+    row = 0
+    for documents, minhash in parts:
+        ids = pq.read_table(documents, columns=["doc_id", "content_hash"])
+        measured = pq.read_table(minhash, columns=["doc_id", "num_shingles", "signature"])
+        if not ids.column("doc_id").equals(measured.column("doc_id")):
+            raise PartError(f"{minhash} is not row for row with {documents}; measure minhash again")
+        keys.append(band_keys(_signatures(measured, config.num_perm, minhash), config.bands))
+        numbered = ids.append_column("row", pa.array(np.arange(row, row + len(ids))))
+        connection.register("arrived", numbered.filter(pc.greater(measured.column("num_shingles"), 0)))
+        connection.execute("INSERT INTO members SELECT row, doc_id, content_hash FROM arrived")
+        connection.unregister("arrived")
+        row += len(ids)
+    return row
+
+
+def _signatures(measured: pa.Table, num_perm: int, path: Path) -> Array:
+    values = measured.column("signature").combine_chunks().flatten().to_numpy()
+    if len(values) != len(measured) * num_perm:
+        raise PartError(f"{path} has signatures of another length than num_perm {num_perm}; measure minhash with the recipe's settings")
+    return values.reshape(-1, num_perm)
+
+
+def _number_documents(connection: Any) -> Array:
+    """Table `documents`: one row per content, of its smallest doc_id, numbered in id order. Returns their rows in that order."""
+    connection.execute("""
+        CREATE TABLE documents AS
+        SELECT row_number() OVER (ORDER BY doc_id) - 1 AS ordinal, *
+        FROM (SELECT content_hash, min(doc_id) AS doc_id, arg_min(row, doc_id) AS row FROM members GROUP BY content_hash)
+    """)
+    connection.execute("DROP TABLE members")
+    return connection.execute("SELECT row FROM documents ORDER BY ordinal").fetchnumpy()["row"].astype(np.int64)
+
+
+def _members_of(pairs: Spill, num_documents: int) -> Array:
+    """Which ordinals are in any pair."""
+    wanted = np.zeros(num_documents, bool)
+    for start in range(0, pairs.length, 1 << 20):
+        block = pairs.read()[start : start + (1 << 20)]
+        wanted[block >> np.uint64(32)] = True
+        wanted[block & np.uint64(0xFFFFFFFF)] = True
+        pairs.release()
+    return wanted
+
+
+def _names(connection: Any, ordinals: Array) -> pa.Table:
+    """doc_id and content_hash of documents given by ascending ordinals, in that order."""
+    connection.register("asked", pa.table({"ordinal": ordinals}))
+    table = connection.sql("SELECT doc_id, content_hash FROM documents SEMI JOIN asked USING (ordinal) ORDER BY ordinal").to_arrow_table()
+    connection.unregister("asked")
+    return table.cast(pa.schema([("doc_id", pa.string()), ("content_hash", pa.string())])).combine_chunks()
+
+
+def _edges_table(blocks: Iterable[Mapping[str, Array]], found: _Candidates) -> pa.Table:
+    """Ids as dictionaries: as plain text, the edges of a corpus that is one template would take gigabytes."""
+    place = (np.cumsum(found.wanted) - 1).astype(np.int32)
+    columns: dict[str, list[Array]] = {name: [] for name in ("a", "b", "jaccard", "containment", "num_bands")}
+    for block in blocks:
+        for name, kept in columns.items():
+            kept.append(place[block[name]] if name in "ab" else block[name])
+    a, b, *numbers = (pa.array(np.concatenate(kept)) if kept else [] for kept in map(columns.pop, list(columns)))
+    kind = pa.dictionary(pa.int32(), pa.string())
+    schema = pa.schema([field.with_type(kind) if field.type == pa.string() else field for field in DATASETS["near_duplicates"]])
+    words = [found.names.column(name).combine_chunks() for name in ("doc_id", "content_hash")]
+    ids = [pa.DictionaryArray.from_arrays(codes, texts) for texts in words for codes in (a, b)] if len(a) else [[]] * 4
+    return pa.table([*ids, *numbers], schema=schema)
+
+
+def _events(found: _Candidates) -> list[dict[str, Any]]:
+    """A guard event per large bucket, by its smallest doc_id; the columns are those of `events`."""
+    place, ids = np.cumsum(found.wanted) - 1, found.names.column("doc_id")
+    return [
+        {
+            "kind": "large_bucket", "metric": "bucket_size", "value": float(size), "threshold": float(ALL_PAIRS_UP_TO), "action": "compare_with_anchors",
+            "message": f"{size} documents share a band with {ids[place[ordinal]].as_py()} ({bands} such bands): each was compared with {NUM_ANCHORS} of them, not with all",
+        }
+        for ordinal, (size, bands) in found.large.items()
+    ]  # fmt: skip
+
+
+# ── verdicts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def walk(content_hashes: Sequence[str], edges: pa.Table, threshold: float) -> dict[str, tuple[str, float, float]]:
+    """Which contents are dropped, and for which: {dropped: (keeper, Jaccard, containment)}.
+
+    `content_hashes` are those of the documents that pass every other rule, in keeper order. One is dropped iff it has an
+    edge of Jaccard ≥ `threshold` to one already kept: no chains, and every dropped document is that near to its keeper.
+    Of several it is the nearest, then the first in keeper order. Edges to documents that are not listed do not count.
+    """
+    if threshold < MIN_JACCARD:
+        raise ValueError(f"threshold {threshold:g} is below {MIN_JACCARD:g}, from which edges are stored")
+    order = pa.array(content_hashes, pa.string())
+    a, b = (_positions(edges.column(name), order) for name in ("content_a", "content_b"))
+    chosen = pc.and_(pc.and_(a.is_valid(), b.is_valid()), pc.greater_equal(edges.column("jaccard"), threshold))
+    a, b = (column.filter(chosen).to_numpy().astype(np.uint64) for column in (a, b))
+    jaccard, containment = (edges.column(name).filter(chosen).to_numpy() for name in ("jaccard", "containment"))
+    ends = np.maximum(a, b) << np.uint64(32) | np.minimum(a, b)  # later, earlier
+    by_later = np.argsort(ends)
+    ends, jaccard, containment = ends[by_later], jaccard[by_later], containment[by_later]
+    dropped_by = np.full(len(order), -1, np.int64)
+    _walk(ends, jaccard, dropped_by)
+    dropped = np.flatnonzero(dropped_by >= 0)
+    edge = dropped_by[dropped]
+    keepers = (ends[edge] & np.uint64(0xFFFFFFFF)).tolist()
+    rows = zip(dropped.tolist(), keepers, jaccard[edge].tolist(), containment[edge].tolist(), strict=True)
+    return {content_hashes[gone]: (content_hashes[kept], near, held) for gone, kept, near, held in rows}
+
+
+def _positions(column: pa.ChunkedArray, order: pa.Array) -> pa.ChunkedArray:
+    """The place of each value in `order`, or null."""
+    if not pa.types.is_dictionary(column.type):
+        return pc.index_in(column, value_set=order)
+    column = column.unify_dictionaries()  # so that the texts are looked up once, not once a chunk
+    if not column.num_chunks:
+        return pa.chunked_array([], pa.int32())
+    places = pc.index_in(column.chunk(0).dictionary, value_set=order)
+    return pa.chunked_array([places.take(chunk.indices) for chunk in column.chunks], pa.int32())
+
+
+@kernel
+def _walk(ends: Array, jaccard: Array, dropped_by: Array) -> None:
+    """For each place the edge to the kept one it is dropped for, or −1. `ends` is (later << 32 | earlier), ascending."""
+    for edge in range(len(ends)):
+        later, earlier = np.int64(ends[edge] >> np.uint64(32)), np.int64(ends[edge] & np.uint64(0xFFFFFFFF))
+        if dropped_by[earlier] < 0:
+            best = dropped_by[later]
+            if best < 0 or jaccard[edge] > jaccard[best]:
+                dropped_by[later] = edge

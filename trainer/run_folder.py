@@ -1,0 +1,140 @@
+"""A run folder: what stands in which file, and how each is written.
+
+    run.yaml           the resolved configuration, written once; its identity part decides whether a run may go on here
+    lineage.json       names and ids of what the run was made from
+    metrics.jsonl      events.jsonl  checkpoints.jsonl      append-only rows of the datasets of those names
+    checkpoints/       step_00001000/ with COMMITTED.json last
+    export/            a plain Hugging Face model and its tokenizer, of the last step
+    status.json        where the run stands
+
+Training itself is `trainer.run`; this module reads and writes files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from corpus.config import read_yaml
+from corpus.errors import ConfigError
+from corpus.lake import now_utc
+from corpus.part import sync_folder
+from corpus.schema import DATASETS
+from trainer.checkpoint import Checkpoint, write_json
+from trainer.journal import read_lines
+
+_MODEL_FILES = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json")
+_TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
+    "tokenizer.model", "chat_template.jinja",
+)  # fmt: skip
+_ABSENT = "nothing"
+
+
+@contextmanager
+def lock_run(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """One process at a time in a run folder; a second waits. The lock dies with its process, however it dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        waited = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waited:
+                    say(
+                        f"waiting: another process is training in {folder}; this one goes on when it has ended"
+                    )
+                waited = True
+                time.sleep(0.2)
+        yield
+
+
+def write_config(
+    folder: Path, run_id: str, identity: Mapping[str, Any], circumstance: Mapping[str, Any]
+) -> None:
+    """Write run.yaml, or compare with the one that is there: ConfigError names the first identity key that differs."""
+    path = folder / "run.yaml"
+    if path.exists():
+        found = read_yaml(path)
+        old = {"run_id": found["run_id"], **found["identity"]}
+        for key, before, now in compare_config(old, {"run_id": run_id, **identity}):
+            raise ConfigError(
+                f"the run folder {folder} was made with {key} = {before}, now it is {now}. A run folder is its configuration: "
+                f"set {key} back to continue, or train in another folder."
+            )
+        return
+    tree = {"run_id": run_id, "identity": dict(identity), "circumstance": dict(circumstance)}
+    staging = path.with_name(".run.yaml.tmp")
+    staging.write_text(
+        yaml.safe_dump(json.loads(json.dumps(tree)), sort_keys=False, allow_unicode=True, width=120), "utf-8"
+    )
+    os.replace(staging, path)
+    sync_folder(folder)
+
+
+def compare_config(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Dotted keys whose values differ, with both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted({*old, *new}):
+            yield from compare_config(
+                old.get(name, _ABSENT), new.get(name, _ABSENT), f"{key}.{name}".strip(".")
+            )
+    elif old != new:
+        yield key, old, new
+
+
+def write_status(folder: Path, **fields: Any) -> None:
+    """Replace status.json; fields that are not given stay as they are."""
+    path = folder / "status.json"
+    write_json(path, read_status(folder) | fields | {"pid": os.getpid(), "updated_utc": now_utc()})
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    path = folder / "status.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def read_lineage(folder: Path) -> dict[str, Any]:
+    path = folder / "lineage.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def run_row(folder: Path) -> dict[str, Any]:
+    """The run's row of the dataset `runs`: what the lineage names and how far it got."""
+    known = read_lineage(folder) | read_status(folder)
+    return {name: known.get(name) for name in DATASETS["runs"].names}
+
+
+def next_attempt(folder: Path) -> int:
+    """The number of this attempt; every attempt's first event carries its own."""
+    return 1 + max((int(row["attempt"]) for row in read_lines(folder / "events.jsonl")), default=0)
+
+
+def write_export(folder: Path, checkpoint: Checkpoint, tokenizer_folder: Path) -> Path:
+    """`export/`: the checkpoint's model and the tokenizer, as plain transformers loads them; made whole or not at all."""
+    target, staging = folder / "export", folder / ".export"
+    for stale in (staging, target):
+        if stale.exists():
+            shutil.rmtree(stale)
+    staging.mkdir()
+    for source, patterns in ((checkpoint.folder, _MODEL_FILES), (tokenizer_folder, _TOKENIZER_FILES)):
+        for pattern in patterns:
+            for path in sorted(source.glob(pattern)):
+                shutil.copyfile(path, staging / path.name)
+                with (staging / path.name).open("rb") as file:
+                    os.fsync(file.fileno())
+    sync_folder(staging)
+    os.replace(staging, target)
+    sync_folder(folder)
+    return target
