@@ -53,11 +53,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Location:
-    """Sequence number `index` of a source: the tokens [token_start, token_stop) of its stream, L + 1 of them."""
+    """One sequence of a source: the tokens [token_start, token_stop) of its stream, L + 1 of them."""
 
     source: str
     epoch: int
-    index: int
+    index_in_source: int
     token_start: int
     token_stop: int
 
@@ -68,7 +68,7 @@ class Locations:
 
     source: np.ndarray
     epoch: np.ndarray
-    index: np.ndarray
+    index_in_source: np.ndarray
     token_start: np.ndarray
 
 
@@ -145,7 +145,7 @@ class MixPlan:
         start = int(found.token_start[0])
         name = self.sources[int(found.source[0])].name
         return Location(
-            name, int(found.epoch[0]), int(found.index[0]), start, start + self.sequence_length + 1
+            name, int(found.epoch[0]), int(found.index_in_source[0]), start, start + self.sequence_length + 1
         )
 
     def locate_many(self, sequences: np.ndarray) -> Locations:
@@ -271,9 +271,8 @@ class MixPlan:
         """The sequences of one optimizer step, whoever computes them; int64, shape (G,)."""
         if not 0 <= step < self.num_steps:
             raise ValueError(f"step {step} asked of a plan of {self.num_steps} steps")
-        return np.arange(step, step + 1, dtype=np.int64) * self.global_batch_sequences + np.arange(
-            self.global_batch_sequences
-        )
+        first = step * self.global_batch_sequences
+        return np.arange(first, first + self.global_batch_sequences, dtype=np.int64)
 
     def divide(self, step: int, world: int, micro: int) -> np.ndarray:
         """One step for `world` processes with micro-batches of `micro`: int64, (world, micro-batches, micro)."""
@@ -302,7 +301,7 @@ class MixPlan:
         share = last.units[number] / UNITS
         # A share that meets the cap exactly is rounded to units, and each earlier phase may be a sequence ahead of its share.
         rounding = length * (1e-9 + 1 / UNITS) + len(self.segments) - 1
-        if last.units[number] and (source.num_sequences == 0 or share * length > room + rounding):
+        if share * length > room + rounding or (share and source.num_sequences == 0):
             raise ConfigError(_over_cap(source, share, length, room, last.first_sequence))
 
     # ── JSON ──

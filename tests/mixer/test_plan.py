@@ -47,7 +47,7 @@ def plans(draw: st.DrawFn, global_batch: int = 0) -> MixPlan:
 
 def rows(plan: MixPlan, start: int = 0, stop: int | None = None) -> list[tuple[int, int, int]]:
     found = plan.locate_many(np.arange(start, plan.num_sequences if stop is None else stop))
-    return list(zip(found.source.tolist(), found.epoch.tolist(), found.index.tolist(), strict=True))
+    return list(zip(found.source.tolist(), found.epoch.tolist(), found.index_in_source.tolist(), strict=True))
 
 
 @given(plans(), st.data())
@@ -101,7 +101,12 @@ def test_a_step_is_the_same_multiset_for_1_2_3_and_8_processes(plan: MixPlan, da
             for batch in shares[rank]:
                 located = plan.locate_many(batch)
                 found += list(
-                    zip(located.source.tolist(), located.epoch.tolist(), located.index.tolist(), strict=True)
+                    zip(
+                        located.source.tolist(),
+                        located.epoch.tolist(),
+                        located.index_in_source.tolist(),
+                        strict=True,
+                    )
                 )
         assert sorted(found) == whole
 
@@ -124,9 +129,9 @@ def test_one_at_a_time_is_many_at_once_in_any_order(plan: MixPlan, data: st.Data
     for place, sequence in enumerate(asked.tolist()):
         source, start = plan.sources[int(many.source[place])].name, int(many.token_start[place])
         assert plan.locate(sequence) == Location(
-            source, int(many.epoch[place]), int(many.index[place]), start, start + L + 1
+            source, int(many.epoch[place]), int(many.index_in_source[place]), start, start + L + 1
         )
-        assert start == many.index[place] * L
+        assert start == many.index_in_source[place] * L
 
 
 @given(plans(), st.data())
@@ -210,6 +215,13 @@ def test_weights_over_a_cap_are_refused_with_the_numbers() -> None:
         )
 
 
+def test_a_cap_broken_in_an_early_phase_is_refused_too() -> None:
+    sources = [plan_source("small", 101 * L, L, 4.0), plan_source("big", 9999 * L, L)]
+    phases = [(0, {"small": 1.0}), (500, {"big": 1.0})]
+    with pytest.raises(ConfigError, match=r"means 5\.00 epochs"):
+        make_plan(sources, phases, seed=1, sequence_length=L, global_batch_sequences=10, num_steps=100)
+
+
 def test_an_appended_segment_may_use_what_is_left_of_the_cap() -> None:
     plan = _two(weight=0.1).append_segment(500, {"small": 0.7, "big": 0.3})
     assert plan.consumed(1000)["small"] == [100 * L] * 4
@@ -288,7 +300,7 @@ def test_far_sequences_are_as_quick_as_near_ones() -> None:
     )
     last = plan.num_sequences - 1
     where = plan.locate(last)
-    assert (last, where.epoch) in plan.occurrences(where.source, where.index)
+    assert (last, where.epoch) in plan.occurrences(where.source, where.index_in_source)
     assert abs(plan.counts(last)[0] - last // 2) <= 1
 
 
