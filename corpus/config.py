@@ -104,13 +104,13 @@ def parse_count(value: Any) -> int:
     (32000, 2000000000, 1500000, 7)
     """
     number = None
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         number = Decimal(value)
     elif isinstance(value, str) and (
         match := re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([kKMGBT]?)\s*", value)
     ):
         number = Decimal(match[1].replace("_", "")) * _SUFFIXES[match[2]]
-    if number is None or number < 0 or number != number.to_integral_value():
+    if number is None or not number.is_finite() or number < 0 or number != number.to_integral_value():
         raise ValueError(f"{value!r} is not a count; write a whole number such as 500, 32k, 1.5M or 2B")
     return int(number)
 
