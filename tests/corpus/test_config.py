@@ -77,7 +77,7 @@ def test_a_yaml_error_names_file_and_line(tmp_path: Path) -> None:
     path.write_text("name: a\nsources: [\n")
     with pytest.raises(ConfigError, match=r"recipe.yaml.*line 3"):
         read_yaml(path)
-    with pytest.raises(ConfigError, match="nowhere.yaml"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
         read_yaml(tmp_path / "nowhere.yaml")
     path.write_bytes(b"name: \xff")
     with pytest.raises(ConfigError, match="cannot read"):
