@@ -19,7 +19,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 ALL_PAIRS_UP_TO = 64  # members of a bucket of which every pair is a candidate
 NUM_ANCHORS = 8  # in a larger one each member meets those with the smallest ids only
-_COMPACT_ROWS = 30_000_000  # pairs found again in other bands are merged whenever this many new ones have come
+_COMPACT_ROWS = (
+    30_000_000  # pairs found again in other bands are merged whenever this many new ones have come
+)
 
 _BUCKETS = """
     CREATE OR REPLACE TEMP TABLE members AS
@@ -42,7 +44,9 @@ def band_keys(signatures: Array, num_bands: int) -> Array:
     return keys
 
 
-def find_pairs(connection: Any, keys: Spill, num_bands: int, rows: Array, pairs: Spill) -> dict[int, tuple[int, int]]:
+def find_pairs(
+    connection: Any, keys: Spill, num_bands: int, rows: Array, pairs: Spill
+) -> dict[int, tuple[int, int]]:
     """Append every candidate pair once, as (smaller ordinal << 32 | larger), ascending, to `pairs`.
 
     `keys` holds the rows of `band_keys`, `rows` the row of each document in id order; its place there is its ordinal. Returns the large buckets, of which
@@ -54,7 +58,9 @@ def find_pairs(connection: Any, keys: Spill, num_bands: int, rows: Array, pairs:
     for band in range(num_bands):
         column = keys.read().reshape(-1, num_bands)[:, band][rows]
         keys.release()
-        connection.register("band", pa.table({"key": column, "ordinal": np.arange(len(rows), dtype=np.uint64)}))
+        connection.register(
+            "band", pa.table({"key": column, "ordinal": np.arange(len(rows), dtype=np.uint64)})
+        )
         connection.execute(_BUCKETS)
         num_new += connection.execute(_PAIRS).fetchone()[0]
         for ordinal, size in connection.execute(_LARGE).fetchall():

@@ -19,7 +19,6 @@ import polars as pl
 import pyarrow as pa
 
 from corpus.errors import LakeError
-from corpus.fingerprint import fingerprint, hash_bytes
 from corpus.schema import OPERATORS
 from quality.kernel import kernel
 from quality.minhash import text_slices
@@ -34,7 +33,9 @@ _DENSE_SHARE = 1 / 16  # a group of this share of the documents is added as a ro
 
 def near_held_out(row: Mapping[str, Any]) -> bool:
     """Whether a row of `held_out_overlap` is too near to the held-out set to be trained on."""
-    return (row["held_out_jaccard"] or 0) >= NEAR_JACCARD or (row["held_out_containment"] or 0) >= NEAR_CONTAINMENT
+    return (row["held_out_jaccard"] or 0) >= NEAR_JACCARD or (
+        row["held_out_containment"] or 0
+    ) >= NEAR_CONTAINMENT
 
 
 def near_held_out_rule() -> pl.Expr:
@@ -43,7 +44,7 @@ def near_held_out_rule() -> pl.Expr:
     return near.fill_null(False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeldOutIndex:
     """The shingles of the held-out documents, inverted.
 
@@ -64,7 +65,11 @@ class HeldOutIndex:
     @classmethod
     def build(cls, doc_ids: Sequence[str], texts: Any, ngram: int = 5) -> HeldOutIndex:
         """From the held-out documents, in any order; `texts` is a list or an Arrow array. Ids must not repeat."""
-        texts = texts if isinstance(texts, (pa.Array, pa.ChunkedArray)) else pa.array(list(texts), pa.large_string())
+        texts = (
+            texts
+            if isinstance(texts, (pa.Array, pa.ChunkedArray))
+            else pa.array(list(texts), pa.large_string())
+        )
         order = sorted(range(len(doc_ids)), key=doc_ids.__getitem__)
         assert len(set(doc_ids)) == len(doc_ids) == len(texts), "one text for each id"
         offsets, hashes = shingle_hashes(as_large_string(texts).take(pa.array(order, pa.int64())), ngram)
@@ -74,12 +79,6 @@ class HeldOutIndex:
         keys, first = np.unique(hashes[by_hash], return_index=True)
         grouped = _group(np.append(first, len(hashes)), owners[by_hash])
         return cls(tuple(doc_ids[i] for i in order), ngram, shingles_identity(), keys, *grouped, sizes)
-
-    @property
-    def key(self) -> str:
-        """Hash of the content: equal for equal held-out sets, whatever the order they came in."""
-        arrays = [hash_bytes(np.ascontiguousarray(getattr(self, name)).tobytes()) for name in _ARRAYS]
-        return fingerprint([list(self.doc_ids), self.ngram, dict(self.shingles), arrays])
 
     def save(self, folder: Path) -> None:
         """Write index.json and one .npy per array into `folder`."""
@@ -96,9 +95,13 @@ class HeldOutIndex:
             head = json.loads((folder / "index.json").read_text("utf-8"))
             arrays = [np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS]
         except (OSError, ValueError, EOFError) as error:
-            raise LakeError(f"cannot read the held-out index in {folder}: {error}. Build it again.") from error
+            raise LakeError(
+                f"cannot read the held-out index in {folder}: {error}. Build it again."
+            ) from error
         if head["shingles"] != shingles_identity():
-            raise LakeError(f"the held-out index in {folder} was built with other Unicode data or shingles than this version has. Build it again.")
+            raise LakeError(
+                f"the held-out index in {folder} was built with other Unicode data or shingles than this version has. Build it again."
+            )
         return cls(tuple(head["doc_ids"]), head["ngram"], head["shingles"], *arrays)
 
     def overlap(self, texts: Any) -> tuple[Array, Array, Array]:
@@ -106,15 +109,20 @@ class HeldOutIndex:
 
         Containment is |A ∩ H| / min(|A|, |H|). Of equal containments the document with the smallest id is given.
         """
-        counted = [_scan(*shingle_hashes(part, self.ngram), *self._lookup) for part in text_slices(as_large_string(texts), _SLICE_BYTES)]
+        counted = [
+            _scan(*shingle_hashes(part, self.ngram), *self._lookup)
+            for part in text_slices(as_large_string(texts), _SLICE_BYTES)
+        ]
         empty = (np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
-        jaccard, containment, partner = (np.concatenate(columns) for columns in zip(empty, *counted, strict=True))
+        jaccard, containment, partner = (
+            np.concatenate(columns) for columns in zip(empty, *counted, strict=True)
+        )
         return np.round(jaccard, DIGITS), np.round(containment, DIGITS), partner
 
     @functools.cached_property
     def _lookup(self) -> tuple[Any, ...]:
         """What the scan reads: a directory (keys whose upper bits are p are keys[directory[p]:directory[p + 1]]), dense rows."""
-        bits = int(len(self.keys)).bit_length() + 1
+        bits = len(self.keys).bit_length() + 1
         shift = 64 - bits
         prefixes = np.arange(1 << bits, dtype=np.uint64) << np.uint64(shift)
         directory = np.append(np.searchsorted(self.keys, prefixes), len(self.keys)).astype(np.int32)
@@ -124,16 +132,30 @@ class HeldOutIndex:
             row[self.documents[self.postings[group] : self.postings[group + 1]]] = 1
         dense = np.full(len(self.postings) - 1, -1, np.int32)
         dense[large] = np.arange(len(large))
-        return self.keys, directory, shift, self.groups, self.postings, self.documents, dense, rows, self.sizes
+        return (
+            self.keys,
+            directory,
+            shift,
+            self.groups,
+            self.postings,
+            self.documents,
+            dense,
+            rows,
+            self.sizes,
+        )
 
 
 def _group(starts: Array, documents: Array) -> tuple[Array, Array, Array]:
     """(group of each key, postings, documents) where keys with equal documents[starts[i]:starts[i + 1]] share a group."""
     if len(starts) == 1:
         return np.zeros(0, np.int32), np.zeros(1, np.int64), np.zeros(0, np.int32)
-    marks = np.add.reduceat(_marks(int(documents.max()) + 1)[documents], starts[:-1])  # of a set, whatever its order
+    marks = np.add.reduceat(
+        _marks(int(documents.max()) + 1)[documents], starts[:-1]
+    )  # of a set, whatever its order
     _, leader, groups = np.unique(marks, return_index=True, return_inverse=True)
-    assert _equal_to_leader(starts, documents, leader[groups]), "two sets of documents have one mark: change the marks"
+    assert _equal_to_leader(starts, documents, leader[groups]), (
+        "two sets of documents have one mark: change the marks"
+    )
     lengths = np.diff(starts)[leader]
     kept = [documents[starts[key] : starts[key + 1]] for key in leader]
     return groups.astype(np.int32), np.append(0, np.cumsum(lengths)).astype(np.int64), np.concatenate(kept)
@@ -141,37 +163,33 @@ def _group(starts: Array, documents: Array) -> tuple[Array, Array, Array]:
 
 @functools.lru_cache(maxsize=2)
 def _load_index(folder: str, key: str) -> HeldOutIndex:
-    index = HeldOutIndex.load(Path(folder))
-    if index.key != key:
-        raise LakeError(f"the held-out index in {folder} is {index.key}, not {key}. Build it again.")
-    return index
+    return HeldOutIndex.load(Path(folder))
 
 
 @dataclass(frozen=True)
 class HeldOutOverlap:
     """The operator `held_out_overlap`: the greatest overlap of each document with any held-out one.
 
-    `index_folder` is where `HeldOutIndex.save` wrote the index (circumstance), `index_key` its key (identity).
+    `index_folder` is where `HeldOutIndex.save` wrote the index (circumstance); `index_key` says what it was built from, for
+    instance the held-out set's id (identity). The index knows its n.
     """
 
     index_folder: str
     index_key: str
-    ngram: int = 5
 
     name: ClassVar[str] = "held_out_overlap"
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("text",)
 
     def identity(self) -> dict[str, object]:
-        return {"index": self.index_key, "ngram": self.ngram, "shingles": shingles_identity()}
+        return {"index": self.index_key, "shingles": shingles_identity()}
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         index = _load_index(self.index_folder, self.index_key)
-        if index.ngram != self.ngram:
-            raise LakeError(f"the held-out index in {self.index_folder} holds {index.ngram}-grams, not {self.ngram}-grams. Build it again.")
         jaccard, containment, partner = index.overlap(batch.column("text"))
         ids = pa.array(index.doc_ids, pa.string()).take(pa.array(partner, mask=partner < 0))
-        return pa.RecordBatch.from_arrays([batch.column("doc_id"), pa.array(jaccard), pa.array(containment), ids], schema=OPERATORS[self.name])
+        columns = [batch.column("doc_id"), pa.array(jaccard), pa.array(containment), ids]
+        return pa.RecordBatch.from_arrays(columns, schema=OPERATORS[self.name])
 
 
 # ── kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -243,12 +261,17 @@ def _add_groups(
         weight = weights[group]
         weights[group] = 0
         if dense[group] >= 0:
-            row = rows[dense[group]]
-            for document in range(len(row)):
-                shared[document] += np.int32(weight * row[document])
+            _add_row(shared, rows[dense[group]], weight)
         else:
             for p in range(postings[group], postings[group + 1]):
                 shared[documents[p]] += weight
+
+
+@kernel
+def _add_row(shared: Array, row: Array, weight: int) -> None:
+    """A loop of its own, which the compiler turns into vector instructions."""
+    for document in range(len(row)):
+        shared[document] += np.int32(weight * row[document])
 
 
 @kernel

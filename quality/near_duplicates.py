@@ -7,7 +7,7 @@ seconds. Which document is better kept (the keeper order) is the caller's; exact
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,17 +36,24 @@ KEEPER_KEYS = ("curated", "date", "length")
 class NearDuplicates(Section):
     """The near-duplicates section of a curation: how pairs are found, from which Jaccard one is dropped, which is kept."""
 
-    jaccard: Share = identity(0.8, description="of the word n-gram sets, from which one of two documents is dropped")
+    jaccard: Share = identity(
+        0.8, description="of the word n-gram sets, from which one of two documents is dropped"
+    )
     ngram: Count = identity(5)
     num_perm: Count = identity(128)
     bands: Count = identity(16, description="of num_perm / bands rows; must divide num_perm")
-    keep: list[str] = identity(list(KEEPER_KEYS), description="keeper order: curated first, newest date, longest, or highest of a signal")
+    keep: list[str] = identity(
+        list(KEEPER_KEYS),
+        description="keeper order: curated first, newest date, longest, or highest of a signal",
+    )
 
     @field_validator("jaccard")
     @classmethod
     def _stored(cls, value: float) -> float:
         if value < MIN_JACCARD:
-            raise ValueError(f"jaccard is {value:g}, but only pairs from {MIN_JACCARD:g} on are stored; give {MIN_JACCARD:g} to 1")
+            raise ValueError(
+                f"jaccard is {value:g}, but only pairs from {MIN_JACCARD:g} on are stored; give {MIN_JACCARD:g} to 1"
+            )
         return value
 
     @field_validator("keep")
@@ -55,7 +62,9 @@ class NearDuplicates(Section):
         valid = (*KEEPER_KEYS, *MEASURED_SIGNALS)
         for key in value:
             if key not in valid:
-                raise ValueError(f"keep: no key {key!r}.{did_you_mean(key, valid)} There are {one_of(KEEPER_KEYS)}, or any measured signal")
+                raise ValueError(
+                    f"keep: no key {key!r}.{did_you_mean(key, valid)} There are {one_of(KEEPER_KEYS)}, or any measured signal"
+                )
         return value
 
     @model_validator(mode="after")
@@ -65,7 +74,9 @@ class NearDuplicates(Section):
                 raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
         if self.num_perm % self.bands:
             whole = [bands for bands in range(1, self.num_perm + 1) if self.num_perm % bands == 0]
-            raise ValueError(f"{self.bands} bands do not divide num_perm {self.num_perm}; give one of {', '.join(map(str, whole))}")
+            raise ValueError(
+                f"{self.bands} bands do not divide num_perm {self.num_perm}; give one of {', '.join(map(str, whole))}"
+            )
         return self
 
     @property
@@ -86,7 +97,9 @@ def s_curve(bands: int, rows: int) -> list[tuple[float, float]]:
 # ── edges ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def find_edges(parts: Sequence[tuple[Path, Path]], config: NearDuplicates, scratch: Path) -> tuple[pa.Table, list[dict[str, Any]]]:
+def find_edges(
+    parts: Sequence[tuple[Path, Path]], config: NearDuplicates, scratch: Path
+) -> tuple[pa.Table, list[dict[str, Any]]]:
     """All candidate pairs of a corpus, verified: (rows of `near_duplicates` with Jaccard ≥ 0.5, guard events).
 
     `parts` are (documents part, minhash part), row for row; their order, and that of rows in them, changes nothing. The
@@ -98,9 +111,13 @@ def find_edges(parts: Sequence[tuple[Path, Path]], config: NearDuplicates, scrat
     scratch.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
-        keys, pairs, hashes = (stack.enter_context(Spill(folder / name, "uint64")) for name in ("keys", "pairs", "hashes"))
+        keys, pairs, hashes = (
+            stack.enter_context(Spill(folder / name, "uint64")) for name in ("keys", "pairs", "hashes")
+        )
         found = _find_candidates(parts, config, folder / "duckdb", keys, pairs)
-        sets = read_sets([documents for documents, _ in parts], found.ordinals, found.wanted, config.ngram, hashes)
+        sets = read_sets(
+            [documents for documents, _ in parts], found.ordinals, found.wanted, config.ngram, hashes
+        )
         blocks = verify(pairs, sets, keys, found.rows, config.bands)
         return _edges_table(blocks, found), _events(found)
 
@@ -116,7 +133,9 @@ class _Candidates:
     large: Mapping[int, tuple[int, int]]  # smallest ordinal of a large bucket → (members, bands)
 
 
-def _find_candidates(parts: Sequence[tuple[Path, Path]], config: NearDuplicates, temporary: Path, keys: Spill, pairs: Spill) -> _Candidates:
+def _find_candidates(
+    parts: Sequence[tuple[Path, Path]], config: NearDuplicates, temporary: Path, keys: Spill, pairs: Spill
+) -> _Candidates:
     from corpus.sql import open_scratch  # the door to duckdb, opened only where it is used
 
     with open_scratch(temporary, memory="700MB") as connection:
@@ -129,28 +148,46 @@ def _find_candidates(parts: Sequence[tuple[Path, Path]], config: NearDuplicates,
         return _Candidates(rows, ordinals, wanted, _names(connection, np.flatnonzero(wanted)), large)
 
 
-def _read_members(connection: Any, parts: Sequence[tuple[Path, Path]], config: NearDuplicates, keys: Spill) -> int:
+def _read_members(
+    connection: Any, parts: Sequence[tuple[Path, Path]], config: NearDuplicates, keys: Spill
+) -> int:
     """Table `members` of the documents that have shingles, and the band keys of every row; returns the number of rows."""
     connection.execute("CREATE TABLE members (row BIGINT, doc_id VARCHAR, content_hash VARCHAR)")
     row = 0
     for documents, minhash in parts:
         ids = pq.read_table(documents, columns=["doc_id", "content_hash"])
-        measured = pq.read_table(minhash, columns=["doc_id", "num_shingles", "signature"])
-        if not ids.column("doc_id").equals(measured.column("doc_id")):
-            raise PartError(f"{minhash} is not row for row with {documents}; measure minhash again")
-        keys.append(band_keys(_signatures(measured, config.num_perm, minhash), config.bands))
+        counts = []
+        for group in _row_groups(minhash, ids.column("doc_id"), documents):
+            keys.append(band_keys(_signatures(group, config.num_perm, minhash), config.bands))
+            counts.append(group.column("num_shingles").to_numpy())
         numbered = ids.append_column("row", pa.array(np.arange(row, row + len(ids))))
-        connection.register("arrived", numbered.filter(pc.greater(measured.column("num_shingles"), 0)))
+        connection.register("arrived", numbered.filter(pa.array(np.concatenate([np.zeros(0), *counts]) > 0)))
         connection.execute("INSERT INTO members SELECT row, doc_id, content_hash FROM arrived")
         connection.unregister("arrived")
         row += len(ids)
     return row
 
 
+def _row_groups(minhash: Path, ids: pa.ChunkedArray, documents: Path) -> Iterator[pa.Table]:
+    """A minhash part piece by piece (a million short documents have half a gigabyte of signatures), checked against `ids`."""
+    row = 0
+    with pq.ParquetFile(minhash) as file:
+        for number in range(file.num_row_groups):
+            group = file.read_row_group(number, columns=["doc_id", "num_shingles", "signature"])
+            if not group.column("doc_id").equals(ids.slice(row, len(group))):
+                break
+            row += len(group)
+            yield group
+    if row != len(ids):
+        raise PartError(f"{minhash} is not row for row with {documents}; measure minhash again")
+
+
 def _signatures(measured: pa.Table, num_perm: int, path: Path) -> Array:
     values = measured.column("signature").combine_chunks().flatten().to_numpy()
     if len(values) != len(measured) * num_perm:
-        raise PartError(f"{path} has signatures of another length than num_perm {num_perm}; measure minhash with the recipe's settings")
+        raise PartError(
+            f"{path} has signatures of another length than num_perm {num_perm}; measure minhash with the recipe's settings"
+        )
     return values.reshape(-1, num_perm)
 
 
@@ -162,7 +199,9 @@ def _number_documents(connection: Any) -> Array:
         FROM (SELECT content_hash, min(doc_id) AS doc_id, arg_min(row, doc_id) AS row FROM members GROUP BY content_hash)
     """)
     connection.execute("DROP TABLE members")
-    return connection.execute("SELECT row FROM documents ORDER BY ordinal").fetchnumpy()["row"].astype(np.int64)
+    return (
+        connection.execute("SELECT row FROM documents ORDER BY ordinal").fetchnumpy()["row"].astype(np.int64)
+    )
 
 
 def _members_of(pairs: Spill, num_documents: int) -> Array:
@@ -179,7 +218,9 @@ def _members_of(pairs: Spill, num_documents: int) -> Array:
 def _names(connection: Any, ordinals: Array) -> pa.Table:
     """doc_id and content_hash of documents given by ascending ordinals, in that order."""
     connection.register("asked", pa.table({"ordinal": ordinals}))
-    table = connection.sql("SELECT doc_id, content_hash FROM documents SEMI JOIN asked USING (ordinal) ORDER BY ordinal").to_arrow_table()
+    table = connection.sql(
+        "SELECT doc_id, content_hash FROM documents SEMI JOIN asked USING (ordinal) ORDER BY ordinal"
+    ).to_arrow_table()
     connection.unregister("asked")
     return table.cast(pa.schema([("doc_id", pa.string()), ("content_hash", pa.string())])).combine_chunks()
 
@@ -191,11 +232,22 @@ def _edges_table(blocks: Iterable[Mapping[str, Array]], found: _Candidates) -> p
     for block in blocks:
         for name, kept in columns.items():
             kept.append(place[block[name]] if name in "ab" else block[name])
-    a, b, *numbers = (pa.array(np.concatenate(kept)) if kept else [] for kept in map(columns.pop, list(columns)))
+    a, b, *numbers = (
+        pa.array(np.concatenate(kept)) if kept else [] for kept in map(columns.pop, list(columns))
+    )
     kind = pa.dictionary(pa.int32(), pa.string())
-    schema = pa.schema([field.with_type(kind) if field.type == pa.string() else field for field in DATASETS["near_duplicates"]])
+    schema = pa.schema(
+        [
+            field.with_type(kind) if field.type == pa.string() else field
+            for field in DATASETS["near_duplicates"]
+        ]
+    )
     words = [found.names.column(name).combine_chunks() for name in ("doc_id", "content_hash")]
-    ids = [pa.DictionaryArray.from_arrays(codes, texts) for texts in words for codes in (a, b)] if len(a) else [[]] * 4
+    ids = (
+        [pa.DictionaryArray.from_arrays(codes, texts) for texts in words for codes in (a, b)]
+        if len(a)
+        else [[]] * 4
+    )
     return pa.table([*ids, *numbers], schema=schema)
 
 
@@ -214,7 +266,9 @@ def _events(found: _Candidates) -> list[dict[str, Any]]:
 # ── verdicts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def walk(content_hashes: Sequence[str], edges: pa.Table, threshold: float) -> dict[str, tuple[str, float, float]]:
+def walk(
+    content_hashes: Sequence[str], edges: pa.Table, threshold: float
+) -> dict[str, tuple[str, float, float]]:
     """Which contents are dropped, and for which: {dropped: (keeper, Jaccard, containment)}.
 
     `content_hashes` are those of the documents that pass every other rule, in keeper order. One is dropped iff it has an
@@ -225,9 +279,13 @@ def walk(content_hashes: Sequence[str], edges: pa.Table, threshold: float) -> di
         raise ValueError(f"threshold {threshold:g} is below {MIN_JACCARD:g}, from which edges are stored")
     order = pa.array(content_hashes, pa.string())
     a, b = (_positions(edges.column(name), order) for name in ("content_a", "content_b"))
-    chosen = pc.and_(pc.and_(a.is_valid(), b.is_valid()), pc.greater_equal(edges.column("jaccard"), threshold))
+    chosen = pc.and_(
+        pc.and_(a.is_valid(), b.is_valid()), pc.greater_equal(edges.column("jaccard"), threshold)
+    )
     a, b = (column.filter(chosen).to_numpy().astype(np.uint64) for column in (a, b))
-    jaccard, containment = (edges.column(name).filter(chosen).to_numpy() for name in ("jaccard", "containment"))
+    jaccard, containment = (
+        edges.column(name).filter(chosen).to_numpy() for name in ("jaccard", "containment")
+    )
     ends = np.maximum(a, b) << np.uint64(32) | np.minimum(a, b)  # later, earlier
     by_later = np.argsort(ends)
     ends, jaccard, containment = ends[by_later], jaccard[by_later], containment[by_later]

@@ -47,7 +47,9 @@ def word_table() -> Array:
     is_word[_code_points("".join(pl.Series([every]).str.extract_all(r"\w+")[0]))] = True
     table = np.zeros(_NUM_CODE_POINTS, np.uint32)
     table[_code_points(simple)] = np.where(is_word[lowered], _utf8_packed(lowered), 0)
-    table[_code_points(_CONTEXTUAL)] = _utf8_packed(_code_points("iσ"))  # never asked for, but no hole in a word
+    table[_code_points(_CONTEXTUAL)] = _utf8_packed(
+        _code_points("iσ")
+    )  # never asked for, but no hole in a word
     return table
 
 

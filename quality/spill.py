@@ -24,7 +24,8 @@ class Spill:
 
     def __init__(self, path: Path, dtype: str):
         self._path, self._dtype = path, np.dtype(dtype)
-        self._file, self._map = path.open("xb"), None
+        self._file = path.open("xb")
+        self._map: mmap.mmap | None = None
         self.length = 0
 
     def append(self, values: Array) -> None:
@@ -50,6 +51,8 @@ class Spill:
     def __enter__(self) -> Spill:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
         self._path.unlink(missing_ok=True)

@@ -58,7 +58,9 @@ def read_sets(paths: Sequence[Path], ordinals: Array, wanted: Array, ngram: int,
     return sets
 
 
-def verify(pairs: Spill, sets: ShingleSets, keys: Spill, rows: Array, num_bands: int) -> Iterator[dict[str, Array]]:
+def verify(
+    pairs: Spill, sets: ShingleSets, keys: Spill, rows: Array, num_bands: int
+) -> Iterator[dict[str, Array]]:
     """Blocks of the pairs with Jaccard ≥ MIN_JACCARD, in the order of `pairs`, every pair compared exactly.
 
     Columns: a, b (ordinals), jaccard, containment (|A∩B| / min(|A|, |B|)), num_bands (in which the signatures agree).
