@@ -113,7 +113,7 @@ def check_unchanged(ref: FileRef) -> None:
     """SourceError if the file is gone, or has another size or stamp than when it was listed."""
     try:
         if ref.url:
-            now = FileRef(ref.path, True, *stat_url(ref.path))
+            now = FileRef(ref.path, True, *stat_url(ref.path, ref.stamp))
         else:
             found = os.stat(ref.path)
             now = FileRef(ref.path, False, found.st_size, str(found.st_mtime_ns))

@@ -6,6 +6,8 @@ Credentials and endpoints come from the environment (AWS_…, FSSPEC_…), never
 from __future__ import annotations
 
 import glob
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from corpus.errors import ConfigError, did_you_mean
@@ -34,7 +36,7 @@ def list_url(url: str) -> list[tuple[str, int, str]]:
         ) from error
     inside = len(path.split("*")[0].rstrip("/"))
     files = [
-        (str(filesystem.unstrip_protocol(name)), *_stat(info))
+        (str(filesystem.unstrip_protocol(name)), int(info.get("size") or 0), _stamp(info))
         for name, info in sorted(found.items())
         if info["type"] == "file" and not name.endswith("/") and "/." not in name[inside:]
     ]
@@ -45,10 +47,12 @@ def list_url(url: str) -> list[tuple[str, int, str]]:
     return files
 
 
-def stat_url(url: str) -> Stat:
-    """Size and stamp of one file, asked for anew."""
+def stat_url(url: str, before: str) -> Stat:
+    """Size and stamp of one file, asked for anew; the stamp is of the same kind as `before`, as far as there is one."""
     filesystem, path = _filesystem(url)
-    return _stat(filesystem.info(path))
+    info = filesystem.info(path)
+    key = before.partition("=")[0]
+    return int(info.get("size") or 0), _stamp(info, [key]) or before
 
 
 def open_url(url: str) -> BinaryIO:
@@ -76,5 +80,8 @@ def _filesystem(url: str) -> tuple[Any, str]:
     return filesystem, path
 
 
-def _stat(info: dict[str, Any]) -> Stat:
-    return int(info.get("size") or 0), next((f"{key}={info[key]}" for key in _STAMPS if info.get(key)), "")
+def _stamp(info: dict[str, Any], keys: Iterable[str] = _STAMPS) -> str:
+    for key in keys:
+        if value := info.get(key):
+            return f"{key}={value.timestamp() if isinstance(value, datetime) else value}"
+    return ""
