@@ -121,9 +121,18 @@ def unwanted(prose: Prose, documents: list[Document]) -> Iterator[tuple[str, str
     yield from _repeats(prose)
     yield from _lines(prose)
     yield "language_not_allowed", GERMAN
-    english = iter(prose.words(400))
-    mixed = (f"{next(english)} {next(english)} {word}" for word in GERMAN.split())
-    yield "language_uncertain", " ".join(mixed)
+    for step in range(
+        4, 12
+    ):  # all but some words read backwards: the more of them, the less certain anyone can be
+        words = prose.words(110)
+        kept = (at % step == 0 or word in ("of", "and", "to") for at, word in enumerate(words))
+        mixed = (word if keep else _backwards(word) for word, keep in zip(words, kept, strict=True))
+        yield f"language_uncertain/{step}", " ".join(mixed)
+
+
+def _backwards(word: str) -> str:
+    turned = re.sub("[A-Za-z]+", lambda found: found[0][::-1], word)
+    return turned.capitalize() if word[0].isupper() else turned
 
 
 def _lengths(prose: Prose, documents: list[Document]) -> Iterator[tuple[str, str]]:
