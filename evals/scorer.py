@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from corpus.errors import ConfigError, NotFinite
 from corpus.schema import DATASETS
 from evals.items import Item, TaskItems
-from quality.language_model import LanguageModel, Progress, score_tokens
+from quality.language_model import LanguageModel, Progress, score_continuations, score_tokens
 
 SCORER_VERSION = 1  # bumped by hand when the same model and items give other scores
 DOCUMENT_COLUMNS = ("doc_id", "source", "role", "text", "cluster")
@@ -105,20 +105,21 @@ def score_multiple_choice(
     longer than the window loses its beginning; `warn` is told how many did.
     """
     encoded = _encode_items(tokenizer, items)
-    flat = [ids for choices, _ in encoded for ids in choices]
-    starts = [start for choices, start in encoded for _ in choices]
-    if warn is not None and (cut := sum(max(map(len, choices)) > window for choices, _ in encoded)):
+    if warn is not None and (
+        cut := sum(len(context) + max(map(len, choices)) > window for context, choices in encoded)
+    ):
         warn(
             f"{items.name}: {cut:,} of {len(encoded):,} prompts are longer than the window of {window:,} tokens and lose their beginning"
         )
-    scores = score_tokens(
-        model, flat, window, window, prefix_id=prefix_of(tokenizer)[1], starts=starts, progress=progress
+    contexts, choices = [context for context, _ in encoded], [choices for _, choices in encoded]
+    scores = score_continuations(
+        model, contexts, choices, window, prefix_id=prefix_of(tokenizer)[1], progress=progress
     )
-    rows, position = [], 0
-    for item, (choices, _) in zip(items.items, encoded, strict=True):
-        found = scores[position : position + len(choices)]
-        position += len(choices)
-        rows += _choice_rows(items, item, found)
+    rows = [
+        row
+        for item, found in zip(items.items, scores, strict=True)
+        for row in _choice_rows(items, item, found)
+    ]
     return pa.Table.from_pylist(rows, schema=DATASETS["scores"])
 
 
@@ -140,8 +141,10 @@ def choice_tokens(context: NDArray[np.int64], wholes: Sequence[NDArray[np.int64]
     return max(0, start)
 
 
-def _encode_items(tokenizer: Tokenizer, items: TaskItems) -> list[tuple[list[NDArray[np.int64]], int]]:
-    """Per item: the tokens of context + choice for each choice, and where scoring begins."""
+def _encode_items(
+    tokenizer: Tokenizer, items: TaskItems
+) -> list[tuple[NDArray[np.int64], list[NDArray[np.int64]]]]:
+    """Per item: the tokens every choice shares, and the tokens that are scored for each choice."""
     texts, counts = [], []
     for item in items.items:
         context = items.context_of(item)
@@ -151,7 +154,8 @@ def _encode_items(tokenizer: Tokenizer, items: TaskItems) -> list[tuple[list[NDA
     found, position = [], 0
     for count in counts:
         context_ids, wholes = ids[position], ids[position + 1 : position + 1 + count]
-        found.append((wholes, choice_tokens(context_ids, wholes)))
+        start = choice_tokens(context_ids, wholes)
+        found.append((context_ids[:start], [whole[start:] for whole in wholes]))
         position += 1 + count
     return found
 

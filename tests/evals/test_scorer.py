@@ -179,7 +179,9 @@ def test_accuracy_and_its_length_normalised_form_can_differ(
 ) -> None:
     task = task_of(tmp_path, [{"question": "f:", "choices": ["a", "hhhh"], "answer": 1}])
     monkeypatch.setattr(
-        scorer, "score_tokens", lambda *args, **keys: [np.array([3.0]), np.array([1.0, 1.0, 1.0, 1.0])]
+        scorer,
+        "score_continuations",
+        lambda *args, **keys: [[np.array([3.0]), np.array([1.0, 1.0, 1.0, 1.0])]],
     )
     values = {
         row["metric"]: row["value"]

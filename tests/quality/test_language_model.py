@@ -16,6 +16,7 @@ from quality.language_model import (
     LanguageModel,
     hash_weights,
     load_language_model,
+    score_continuations,
     score_tokens,
     wrap_language_model,
 )
@@ -181,3 +182,93 @@ def test_importing_the_door_does_not_load_torch() -> None:
     code = "import sys, quality.language_model; print('torch' in sys.modules, 'transformers' in sys.modules)"
     ran: Any = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False", "False"]
+
+
+# ── continuations of a shared context ───────────────────────────────────────────────────────────
+
+
+def tiny(name: str) -> LanguageModel:
+    """A random model of another architecture: learned positions, rotary ones, a sliding window, no key-value cache."""
+    import torch
+    import transformers
+
+    torch.manual_seed(1)
+    sizes = {
+        "vocab_size": 50,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "max_position_embeddings": 64,
+    }
+    heads = {"num_attention_heads": 4}
+    made: dict[str, Any] = {
+        "gpt2": lambda: transformers.GPT2Config(
+            vocab_size=50, n_embd=32, n_layer=2, n_head=4, n_positions=64
+        ),
+        "neox": lambda: transformers.GPTNeoXConfig(**sizes, **heads),
+        "sliding": lambda: transformers.MistralConfig(
+            **sizes, **heads, num_key_value_heads=2, sliding_window=5
+        ),
+        "mamba": lambda: transformers.MambaConfig(
+            vocab_size=50, hidden_size=32, num_hidden_layers=2, state_size=4
+        ),
+    }
+    return wrap_language_model(transformers.AutoModelForCausalLM.from_config(made[name]()))
+
+
+def continuations_one_by_one(
+    model: LanguageModel, context: np.ndarray, group: list[np.ndarray], window: int
+) -> list[np.ndarray]:
+    kept = np.concatenate([[BOS], context])[-(window - max(map(len, group)) + 1) :]
+    wholes = [np.concatenate([kept, ids]) for ids in group]
+    return [
+        np.array([nll_given(model, whole[:n], int(whole[n])) for n in range(len(kept), len(whole))])
+        for whole in wholes
+    ]
+
+
+@pytest.mark.parametrize("window", [64, 12])
+def test_continuations_of_a_shared_context_are_scored_as_if_alone(model: LanguageModel, window: int) -> None:
+    contexts, group = sequences(20, 0, 7), sequences(3, 1, 5, 5)
+    found = score_continuations(model, contexts, [group] * 3, window, prefix_id=BOS)
+    for context, scores in zip(contexts, found, strict=True):
+        for one, expected in zip(
+            scores, continuations_one_by_one(model, context, group, window), strict=True
+        ):
+            assert one == pytest.approx(expected, abs=2e-5)
+
+
+@pytest.mark.filterwarnings("ignore")  # Mamba says that its fast kernels are not installed
+@pytest.mark.parametrize("name", ["gpt2", "neox", "sliding", "mamba"])
+def test_other_architectures_give_the_same_scores_shared_batched_and_alone(name: str) -> None:
+    other = tiny(name)
+    (context,), group = sequences(9), sequences(3, 1, 5)
+    (shared,) = score_continuations(other, [context], [group], 60, prefix_id=BOS)
+    wholes = [np.concatenate([context, ids]) for ids in group]
+    batched = score_tokens(other, wholes, 60, prefix_id=BOS, starts=[len(context)] * 3)
+    for one, two, alone in zip(
+        shared, batched, continuations_one_by_one(other, context, group, 60), strict=True
+    ):
+        assert one == pytest.approx(alone, abs=2e-5)
+        assert two == pytest.approx(alone, abs=2e-5)
+
+
+def test_a_continuation_longer_than_the_window_is_scored_in_windows(model: LanguageModel) -> None:
+    (context, long, short) = sequences(4, 20, 2)
+    ((first, second),) = score_continuations(model, [context], [[long, short]], 8, prefix_id=BOS)
+    assert (len(first), len(second)) == (20, 2)
+    assert np.isfinite(first).all()
+
+
+def test_continuations_tell_their_progress(model: LanguageModel) -> None:
+    seen: list[tuple[int, int]] = []
+    group = sequences(3, 1)
+    score_continuations(
+        model,
+        sequences(4, 4),
+        [group, group],
+        32,
+        prefix_id=BOS,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(4, 8), (8, 8)]
