@@ -353,3 +353,10 @@ def test_names_and_places_that_do_not_exist_are_refused() -> None:
 def test_a_damaged_plan_is_refused(broken: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         MixPlan.from_json({**_two().to_json(), **broken})
+
+
+def test_every_epoch_has_an_order_of_its_own() -> None:
+    plan = _two(weight=0.4)
+    orders = [[index for n, e, index in rows(plan) if (n, e) == (0, epoch)] for epoch in range(4)]
+    assert len({tuple(order) for order in orders}) == 4
+    assert all(sorted(order) == list(range(100)) for order in orders)
