@@ -157,6 +157,17 @@ def count_byte(data: Array, start: int, stop: int, byte: int) -> int:
 
 
 @kernel
+def count_runs(data: Array, start: int, stop: int, byte: int) -> int:
+    """Runs of one byte: a text has at most one line that is not empty more than it has runs of newlines."""
+    count, before = 0, False
+    for position in range(start, stop):
+        now = data[position] == byte
+        count += now and not before
+        before = now
+    return count
+
+
+@kernel
 def matches_at(data: Array, position: int, end: int, phrase: Array, any_case: bool) -> bool:
     """Whether `phrase` (ASCII bytes in lower case) stands at `position`, if wanted in either case."""
     if position + len(phrase) > end:

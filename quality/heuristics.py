@@ -28,6 +28,7 @@ from quality.characters import (
     class_table,
     count_byte,
     count_characters,
+    count_runs,
     decode,
     matches_at,
     text_buffers,
@@ -132,14 +133,13 @@ def _measure_documents(
         counts[d, _NUM_CURLY_BRACKETS] = count_byte(data, start, end, _CURLY)
         num_words = _measure_words(data, start, end, table, stop_words, counts[d], ratios[d])
         num_ellipses = _measure_lines(data, start, end, table, counts[d], ratios[d])
-        num_newlines = count_byte(data, start, end, _NEWLINE)
-        slots = roomy(slots, num_newlines + 1)
-        size = table_size(num_newlines + 1)
+        most_lines = count_runs(data, start, end, _NEWLINE) + 1
+        slots, size = roomy(slots, most_lines), table_size(most_lines)
         _measure_web_lines(data, start, end, table, slots, size, d + 1, ratios[d])
         if num_words:
             ratios[d, _HASH_RATIO] = count_byte(data, start, end, _HASH) / num_words
             ratios[d, _ELLIPSIS_RATIO] = num_ellipses / num_words
-            ratios[d, _LIST_RATIO] = num_newlines / num_words
+            ratios[d, _LIST_RATIO] = count_byte(data, start, end, _NEWLINE) / num_words
 
 
 @kernel

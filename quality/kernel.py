@@ -26,14 +26,18 @@ uint64: Any = np.uint64
 
 @functools.cache
 def _cache_folder() -> str:
-    """`<numba's cache folder, or __pycache__ beside this file>/kernels-<hash of the sources>`."""
     here = Path(__file__).parent
+    return str(Path(config.CACHE_DIR or here / "__pycache__") / f"kernels-{sources_hash(here)}")
+
+
+def sources_hash(package: Path) -> str:
+    """Hash of the modules of a package folder that hold kernels, 16 hexadecimal digits."""
     digest = blake2b(digest_size=8)
-    for path in sorted(here.glob("*.py")):
+    for path in sorted(package.glob("*.py")):
         source = path.read_bytes()
         if b"@kernel" in source or b"@inlined" in source:
             digest.update(source)
-    return str(Path(config.CACHE_DIR or here / "__pycache__") / f"kernels-{digest.hexdigest()}")
+    return digest.hexdigest()
 
 
 def kernel(function: F) -> F:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.schema import OPERATORS
-from quality.characters import UNICODE, Array, class_table, count_byte, count_characters, strip, text_buffers
+from quality.characters import UNICODE, Array, class_table, count_characters, count_runs, strip, text_buffers
 from quality.hash_table import eight_bytes, hash_blocks, hash_bytes, mix, name_of, roomy, table_size
 from quality.kernel import kernel, uint64
 from quality.words import WORDS_VERSION, next_word
@@ -95,7 +95,7 @@ def _measure_documents(
         total = count_characters(data, start, end)
         if not total:
             continue
-        num_pieces = count_byte(data, start, end, _NEWLINE) + 1
+        num_pieces = count_runs(data, start, end, _NEWLINE) + 1
         slots, size = roomy(slots, num_pieces), table_size(num_pieces)
         first, last = strip(data, start, end, table)
         _measure_pieces(data, first, last, 2, slots, size, stamp + 1, total, ratios[:2, d])
