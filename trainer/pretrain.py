@@ -88,9 +88,15 @@ class Pretrainer(Trainer):
         self.model_accepts_loss_kwargs = (
             True  # whatever the model takes: targets are counted over the whole step
         )
-        if self.accelerator.distributed_type.name != "NO" or self.args.n_gpu > 1:
+        self._check_engine(training.precision)
+
+    def _check_engine(self, precision: str) -> None:
+        """accelerate takes orders from the environment too; what it made of them must be what was asked for."""
+        found = self.accelerator.distributed_type.name, self.args.n_gpu > 1, self.accelerator.mixed_precision
+        if found != ("NO", False, "no" if precision == "fp32" else precision):
             raise ConfigError(
-                f"the environment asks accelerate for {self.accelerator.distributed_type}, but the engine is single: unset its ACCELERATE_ variables"
+                f"accelerate was made to train as {found[0]} in {found[2]}, asked for was the engine single in {precision}: "
+                "unset the environment variables whose names begin with ACCELERATE_"
             )
 
     # ── what transformers asks for ──

@@ -182,10 +182,12 @@ def _run_attempt(
     write_status(run.folder, **_facts(run, model), status="running", attempt=recorder.attempt, last_step=step)
     try:
         trainer.pretrain(None if last is None else last.folder)
+    except NotFinite:  # the recorder has put it on record
+        write_status(run.folder, status="not_finite")
+        raise
     except BaseException as error:
-        status = "not_finite" if isinstance(error, NotFinite) else "failed"
-        write_status(run.folder, status=status)
-        recorder.event(recorder.last_step, status, f"{type(error).__name__} ended the attempt")
+        write_status(run.folder, status="failed")
+        recorder.event(recorder.last_step, "failed", f"{type(error).__name__} ended the attempt")
         raise
     recorder.event(
         recorder.last_step,
