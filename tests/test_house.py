@@ -1,0 +1,213 @@
+"""The house itself: which way imports point, who may import what, how large a module may grow, what importing costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOW = (
+    "corpus",
+    "quality",
+    "mixer",
+    "trainer",
+    "evals",
+    "app",
+)  # a package imports itself and those before it
+DOORS = {
+    "duckdb": ("corpus/sql.py",),
+    "ray": ("corpus/engine.py",),
+    "fasttext": ("quality/classifier.py",),
+    "torch": ("quality/language_model.py", "trainer/*"),
+    "transformers": (
+        "quality/language_model.py",
+        "mixer/tokenizer.py",
+        "trainer/model.py",
+        "trainer/pretrain.py",
+    ),
+    "tokenizers": ("mixer/tokenizer.py",),
+    "accelerate": ("trainer/engines.py",),
+    "deepspeed": ("trainer/engines.py",),
+    "trl": ("trainer/finetune.py",),
+    "peft": ("trainer/finetune.py",),
+    "lm_eval": ("evals/harness.py",),
+    "streamlit": ("app/main.py", "app/pages/*"),
+    "datasketch": (),  # the reference of tests and benchmarks
+    "rensa": (),
+    "datatrove": (),
+    "kenlm": (),
+}
+DRAWERS = {"util", "utils", "helper", "helpers", "common", "misc"}
+MAX_MODULE_LINES, MAX_FUNCTION_LINES = 450, 70
+
+MODULES = sorted(
+    path.relative_to(ROOT).as_posix() for package in FLOW for path in (ROOT / package).rglob("*.py")
+)
+
+
+@cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse((ROOT / module).read_text("utf-8"), module)
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The dotted names that any import statement asks for, those inside functions and under TYPE_CHECKING too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import"
+            yield node.module or ""
+
+
+def imports_against_the_flow(module: str, tree: ast.AST) -> list[str]:
+    own = FLOW.index(module.partition("/")[0])
+    tops = ((name, name.partition(".")[0]) for name in imported(tree))
+    return [name for name, top in tops if top in FLOW and FLOW.index(top) > own]
+
+
+def imports_past_a_door(module: str, tree: ast.AST) -> list[str]:
+    tops = ((name, name.partition(".")[0]) for name in imported(tree))
+    return [
+        name for name, top in tops if top in DOORS and not any(fnmatch(module, door) for door in DOORS[top])
+    ]
+
+
+# ── imports ──
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_backwards_along_the_flow(module: str) -> None:
+    assert imports_against_the_flow(module, parsed(module)) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_heavy_library_is_imported_at_its_door_only(module: str) -> None:
+    assert imports_past_a_door(module, parsed(module)) == []
+
+
+def test_lazy_and_typing_imports_are_seen_too() -> None:
+    tree = ast.parse("def f():\n    import evals.gate\nif TYPE_CHECKING:\n    from torch.nn import Module\n")
+    assert imports_against_the_flow("quality/rules.py", tree) == ["evals.gate"]
+    assert imports_past_a_door("quality/rules.py", tree) == ["torch.nn"]
+    assert imports_past_a_door("trainer/data.py", tree) == []
+
+
+def test_importing_the_first_packages_or_the_command_line_loads_nothing_heavy() -> None:
+    heavy = {"torch", "transformers", "streamlit", "duckdb", "ray", "datasets"}
+    assert loaded_by(["corpus", "quality", "app", "app.cli"]) & heavy == set()
+
+
+def test_no_module_of_the_first_packages_loads_a_model_library_but_at_its_door() -> None:
+    at_a_door = {door for library in ("torch", "transformers") for door in DOORS[library]}
+    names = [module for module in MODULES if module.startswith(FLOW[:3]) and module not in at_a_door]
+    loaded = loaded_by(
+        [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in names]
+    )
+    assert loaded & {"torch", "transformers", "streamlit"} == set()
+
+
+def loaded_by(names: list[str]) -> set[str]:
+    """The top-level modules in memory after importing `names` in a fresh interpreter."""
+    code = f"import sys\nfor name in {names!r}: __import__(name)\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+# ── shape ──
+
+
+def test_no_module_is_a_drawer() -> None:
+    everywhere = [*MODULES, *(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py"))]
+    named = [
+        module
+        for module in everywhere
+        if DRAWERS & set(module.removesuffix(".py").replace("_", "/").split("/"))
+    ]
+    assert named == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_read_in_one_sitting(module: str) -> None:
+    assert len((ROOT / module).read_text("utf-8").splitlines()) <= MAX_MODULE_LINES
+    functions = [
+        node for node in ast.walk(parsed(module)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= MAX_FUNCTION_LINES]
+    assert long == []
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not module.endswith("__init__.py")])
+def test_a_module_opens_by_saying_why_it_exists(module: str) -> None:
+    assert ast.get_docstring(parsed(module))
+
+
+# ── config ──
+
+
+def sections() -> Iterator[tuple[str, ast.ClassDef]]:
+    """Every class that is a Section, however far removed, with its module."""
+    classes = [
+        (module, node)
+        for module in MODULES
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.ClassDef)
+    ]
+    known = {"Section"}
+    while True:
+        found = [
+            (module, node)
+            for module, node in classes
+            if known & {base.id for base in node.bases if isinstance(base, ast.Name)}
+        ]
+        names = known | {node.name for _, node in found}
+        if names == known:
+            return (yield from found)
+        known = names
+
+
+def undeclared(node: ast.ClassDef) -> list[str]:
+    """The fields of a section that say neither `identity(…)` nor `circumstance(…)`."""
+    fields = [
+        line
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and not ast.unparse(line.annotation).startswith("ClassVar")
+    ]
+    declared = [
+        field
+        for field in fields
+        if isinstance(field.value, ast.Call) and ast.unparse(field.value.func) in ("identity", "circumstance")
+    ]
+    return [ast.unparse(field.target) for field in fields if field not in declared]
+
+
+def test_every_config_key_is_identity_or_circumstance() -> None:
+    found = list(sections())
+    assert len(found) > 5
+    assert [f"{module}: {node.name}.{field}" for module, node in found for field in undeclared(node)] == []
+
+
+def test_an_undeclared_key_is_seen() -> None:
+    tree = ast.parse(
+        "class A(Section):\n    a: int = identity(1)\n    b: int = 2\n    c: ClassVar[int] = 3\n    d: str\n"
+    )
+    assert isinstance(tree.body[0], ast.ClassDef)
+    assert undeclared(tree.body[0]) == ["b", "d"]
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "corpus/config.py"])
+def test_config_is_made_of_sections_only(module: str) -> None:
+    froms = [
+        node
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.ImportFrom) and node.module == "pydantic"
+    ]
+    assert not any(name.name == "BaseModel" for node in froms for name in node.names)
