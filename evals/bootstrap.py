@@ -6,7 +6,7 @@ together. A statistic is a ratio of two sums: a mean divides by the number of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ def bootstrap_ratios(
     denominators: ArrayLike,
     clusters: ArrayLike | None = None,
     draws: int = DRAWS,
-    seed: int = SEED,
+    seed: int | Sequence[int] = SEED,
 ) -> Floats:
     """Σ numerator / Σ denominator in every draw, of shape (draws, models).
 

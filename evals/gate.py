@@ -11,6 +11,7 @@ by Holm's method before they are read. All gains must be shown, so they need no 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,9 +19,10 @@ from pydantic import field_validator, model_validator
 
 from corpus.config import Margin, MarginValue, Section, Share, identity
 from evals.comparison import Verdict, pair
-from evals.metric import Metric, estimate, find_metric
+from evals.metric import TASK_METRICS, Metric, estimate, find_metric
 from evals.scorecard import Scorecard, check_comparable, check_target
 from evals.statistics import CONFIDENCE, Estimate, holm
+from evals.task import TaskConfig
 
 
 class Harm(Section):
@@ -82,10 +84,26 @@ class Gate(Section):
             ("harm", target, m, guard) for target, named in self.harm.items() for m, guard in named.items()
         ]
 
-    def check_targets(self, targets: dict[str, tuple[str, ...]]) -> None:
-        """UnknownName for a target or metric that evaluation will not give; for use before any work."""
+    def check_targets(self, targets: Mapping[str, tuple[str, ...]], open_tasks: Collection[str] = ()) -> None:
+        """UnknownName for a target or metric that evaluation will not give; for use before any work.
+
+        `targets` as `expected_targets` or a scorecard gives them. The parts of `open_tasks` are not known yet (a
+        multiple-choice task learns its sources from its files), so only their metrics are checked.
+        """
         for _, target, metric, _ in self.rules():
-            check_target(targets, target, metric)
+            task = target.partition("/")[0]
+            check_target(targets, task if task in open_tasks else target, metric)
+
+
+def expected_targets(
+    tasks: Mapping[str, TaskConfig], source_roles: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """The targets that evaluating these tasks will give, with their metrics; the held-out set's parts are the sources."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, task in tasks.items():
+        parts = {*source_roles, *source_roles.values()} if task.type == "holdout" else {task.role}
+        found |= dict.fromkeys([name, *(f"{name}/{part}" for part in sorted(parts))], TASK_METRICS[task.type])
+    return found
 
 
 def _check_rule(target: str, metric: Metric, rule: Any) -> None:

@@ -31,6 +31,9 @@ METRICS = {
 }
 
 
+TASK_METRICS = {"holdout": ("bits_per_byte",), "multiple_choice": ("acc", "acc_norm", "gold_nll")}
+
+
 @dataclass(frozen=True)
 class Slice:
     """The items of one task, role or source under one metric, in the order of their names."""

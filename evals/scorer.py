@@ -67,7 +67,7 @@ def score_bits_per_byte(
             f"documents to score lack {sorted(missing)}; they need {', '.join(DOCUMENT_COLUMNS)}"
         )
     columns = {name: documents.column(name).to_pylist() for name in DOCUMENT_COLUMNS}
-    texts: list[str] = columns["text"]
+    texts = [text or "" for text in columns["text"]]  # an erased document has no text left
     ids = _encode(tokenizer, texts)
     scores = score_tokens(model, ids, window, stride, prefix_id=prefix_of(tokenizer)[1], progress=progress)
     rows = []

@@ -7,6 +7,7 @@ A checkpoint is off the Pareto set only if another is surely better on every axi
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -150,7 +151,9 @@ def _draw(axis: Axis, models: Sequence[Scorecard], draws: int, seed: int) -> NDA
     metric = find_metric(axis[1])
     slices = [card.slice(*axis) for card in models]
     tops = np.stack([sums(metric, scores)[0] for scores in slices], axis=1)
-    return bootstrap_ratios(tops, sums(metric, slices[0])[1], slices[0].clusters, draws, seed)
+    # Metrics of the same items share their draws; other items get draws of their own.
+    seeds = [seed, zlib.crc32(axis[0].encode())]
+    return bootstrap_ratios(tops, sums(metric, slices[0])[1], slices[0].clusters, draws, seeds)
 
 
 def _surely_worse(card: Scorecard, other: Scorecard, axis: Axis, confidence: float) -> bool:

@@ -197,7 +197,7 @@ def _score_group(
     options = {"logits_to_keep": 1} if model.keeps_logits else {}
     read = model.module(input_ids=context[None], use_cache=True, **options)
     cache = getattr(read, "past_key_values", None)
-    if not hasattr(cache, "batch_repeat_interleave"):
+    if cache is None or not hasattr(cache, "batch_repeat_interleave"):
         return None
     targets = np.zeros((len(group), max(lengths)), dtype=np.int64)
     for row, ids in enumerate(group):

@@ -12,8 +12,9 @@ import scipy.stats
 from corpus.config import build_section
 from corpus.errors import ConfigError, UnknownName
 from evals.comparison import Verdict
-from evals.gate import Gate, RuleResult, evaluate_gate
+from evals.gate import Gate, RuleResult, evaluate_gate, expected_targets
 from evals.scorecard import Scorecard
+from evals.task import build_task
 from tests.evals.cards import card, choice_rows, holdout_card, holdout_rows
 
 RECIPE = {
@@ -99,6 +100,26 @@ def test_targets_are_checked_before_any_work_and_at_evaluation() -> None:
         with pytest.raises(UnknownName, match="Did you mean 'holdout/general'"):
             check()
     build().check_targets(one.targets)
+
+
+def test_targets_are_known_from_the_catalog_before_anything_is_scored() -> None:
+    tasks = {
+        "holdout": build_task({"type": "holdout"}, "holdout"),
+        "law": build_task({"path": "x.csv"}, "law"),
+    }
+    targets = expected_targets(tasks, {"acts": "domain", "web": "general"})
+    scored = card("w", choice_rows(np.ones(3)), holdout_rows({}))
+    assert {target for target in targets if target in scored.targets} == set(targets)
+    build().check_targets(targets)
+    anatomy = guard("1pp", "law/anatomy", "acc", "max_decrease")
+    anatomy.check_targets(targets, open_tasks={"law"})
+    for wrong in (
+        anatomy,
+        guard("3%", target="holdout/novels"),
+        guard("1pp", "holdout", "acc", "max_decrease"),
+    ):
+        with pytest.raises(UnknownName):
+            wrong.check_targets(targets)
 
 
 # ── guards ──────────────────────────────────────────────────────────────────────────────────────

@@ -65,7 +65,7 @@ def nll(model: LanguageModel, ids: list[int], start: int) -> float:
     return float(losses[start - 1 :].sum())
 
 
-def documents(*texts: str) -> pa.Table:
+def documents(*texts: str | None) -> pa.Table:
     rows = [
         {"doc_id": f"d{n}", "source": "acts", "role": "domain", "text": text, "cluster": f"c{n // 2}"}
         for n, text in enumerate(texts)
@@ -115,8 +115,11 @@ def test_the_first_token_is_predicted_from_bos_or_else_from_eos(model: LanguageM
     assert row["nll"] == pytest.approx(nll(model, [1, VOCABULARY["a"]], 1), abs=1e-5)
 
 
-def test_an_empty_document_has_no_value_and_breaks_nothing(model: LanguageModel) -> None:
-    empty, full = score_bits_per_byte(model, Letters(), documents("", "abc"), window=8).to_pylist()
+@pytest.mark.parametrize("nothing", ["", None])
+def test_an_empty_or_erased_document_has_no_value_and_breaks_nothing(
+    model: LanguageModel, nothing: Any
+) -> None:
+    empty, full = score_bits_per_byte(model, Letters(), documents(nothing, "abc"), window=8).to_pylist()
     assert (empty["value"], empty["nll"], empty["bytes"], empty["tokens"]) == (None, 0.0, 0, 0)
     assert full["value"] > 0
 
