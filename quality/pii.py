@@ -141,9 +141,7 @@ class Pii:
     def _check(self, kind: str, candidate: Candidate) -> Iterator[pii_checks.Span]:
         if _TYPE_OF[kind] not in self.types:
             return iter(())
-        if kind != "email" and candidate.beside_placeholder(
-            joined=kind in ("ipv4", "card", "ssn", "aadhaar", "phone")
-        ):
+        if kind != "email" and candidate.beside_placeholder(joined=kind not in ("iban", "pan")):
             return iter(())
         return check_phone(candidate, self.regions) if kind == "phone" else _CHECKS[kind](candidate)
 

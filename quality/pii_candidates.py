@@ -238,9 +238,9 @@ def _shape(groups: Ints, count: int, wanted: int, same: bool) -> bool:
 
 @njit(cache=True, nogil=True)
 def _open(data: Bytes, groups: Ints, last: int, hi: int) -> bool:
-    """Whether nothing binds the group `last` to digits that follow it: `12-3`, `12.3` and `12/3` do, `12 3` does not."""
+    """Whether nothing binds the group `last` to digits that follow it: `12-3`, `12.3`, `12/3` and `12:3` do, `12 3` does not."""
     end, kinds = groups[last, 1], groups[last, 2]
-    bound = end + 1 < hi and data[end] in (45, 46, 47) and _CLASS[data[end + 1]] & _DIGIT
+    bound = end + 1 < hi and data[end] in (45, 46, 47, 58) and _CLASS[data[end + 1]] & _DIGIT
     return not bound and (kinds == 0 or kinds & (_SPACE | _PAREN) != 0)
 
 
@@ -301,7 +301,9 @@ def _phones(data: Bytes, at: int, lo: int, hi: int, alone: bool, groups: Ints, c
         last, total = 0, groups[0, 0]
         while groups[last, 2] and last + 1 < count and total + groups[last + 1, 0] <= 15:
             last, total = last + 1, total + groups[last + 1, 0]
-        if 7 <= total <= 15:
+        while last > 0 and not _open(data, groups, last, hi):
+            last, total = last - 1, total - groups[last, 0]
+        if 7 <= total <= 15 and _open(data, groups, last, hi):
             _emit(out, start - 1, groups[last, 1], _PHONE)
         return
     for wanted, last in ((1334, 3), (334, 2)):
@@ -329,7 +331,8 @@ def _numbers(data: Bytes, at: int, lo: int, hi: int, link: int, groups: Ints, ou
             _emit(out, at, ipv4, _IPV4)
     bound = at - 2 >= lo and data[at - 1] in (45, 46, 47) and _CLASS[data[at - 2]] & _DIGIT
     if not bound and (link == 0 or link & (_SPACE | _PAREN)):
-        _cards_and_ids(data, at, lo, hi, link == 0, groups, count, out)
+        if at == lo or data[at - 1] != 43:
+            _cards_and_ids(data, at, lo, hi, link == 0, groups, count, out)
         _phones(data, at, lo, hi, link == 0, groups, count, out)
     return groups[0, 1], groups[0, 2]
 

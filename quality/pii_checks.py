@@ -1,7 +1,8 @@
 """Is a candidate personal data? One check per type: checksum, structure, and words beside it where the checksum is weak.
 
-Checksums are python-stdnum's. Every check sees a window of at most 256 bytes. Precision comes first where a type proves little by
-itself: nine digits are a US social security number only beside words that say so, twelve digits an Aadhaar likewise.
+Checksums are python-stdnum's. Candidates are short (a chain of e-mail addresses aside, whose pattern has bounded repeats only), and words
+are read 64 bytes back. Precision comes first where a type proves little by itself: nine digits are a US social security number only
+beside words that say so, twelve digits an Aadhaar likewise.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _EMAIL = re.compile(
     rb"@((?:(?:" + _LETTERS + rb")(?:" + _LETTERS + rb"|-){0,62}\.){1,8})"
     rb"(xn--[A-Za-z0-9-]{2,59}|(?:[A-Za-z]|[\xc3-\xd4][\x80-\xbf]){2,24})(?![A-Za-z0-9_]|\((?!\+|[0-9]{2}))"
 )
-_FILE_ENDINGS = frozenset(
+_FILE_ENDINGS = frozenset(  # `icon@2x.png`; none of them is a top-level domain
     b"png jpg jpeg gif svg webp bmp ico js jsx tsx css scss json html htm xml yaml yml php txt pdf".split()
 )
 _PASSWORD = re.compile(rb"//[A-Za-z0-9<>._~%-]{0,40}:\Z")  # scheme://user:password@host
@@ -39,6 +40,8 @@ def check_email(candidate: Candidate) -> Iterator[Span]:
     for found in _EMAIL.finditer(candidate.data, candidate.start, min(candidate.end + 4, candidate.hi)):
         local, ending = found.group(1), found.group(3)
         before = candidate.data[max(candidate.lo, found.start() - 43) : found.start()]
+        if candidate.data.startswith(b"<EMAIL>", found.end(), candidate.hi):
+            continue  # it ran into one more than 64 bytes long, whose end was masked
         is_password = before.endswith(b":") and _PASSWORD.search(before)
         if ending.lower() not in _FILE_ENDINGS and local.lower() not in _NO_PERSON and not is_password:
             yield found.span()
@@ -50,37 +53,13 @@ def check_email(candidate: Candidate) -> Iterator[Span]:
 # changed between patch versions, and the same text must give the same spans.
 _NOT_PUBLIC = [
     ipaddress.ip_network(block)
-    for block in [
-        *(
-            "0.0.0.0/8",
-            "10.0.0.0/8",
-            "100.64.0.0/10",
-            "127.0.0.0/8",
-            "169.254.0.0/16",
-            "172.16.0.0/12",
-            "192.0.0.0/24",
-        ),
-        *(
-            "192.0.2.0/24",
-            "192.88.99.0/24",
-            "192.168.0.0/16",
-            "198.18.0.0/15",
-            "198.51.100.0/24",
-            "203.0.113.0/24",
-        ),
-        *(
-            "224.0.0.0/3",
-            "::/8",
-            "64:ff9b:1::/48",
-            "100::/64",
-            "2001::/23",
-            "2001:db8::/32",
-            "3fff::/20",
-            "5f00::/16",
-        ),
-        *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
-    ]
-]
+    for block in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
+        "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
+        "::/8", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10",
+        "fec0::/10", "ff00::/8",
+    )
+]  # fmt: skip
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # all that is assigned of IPv6 (RFC 4291)
 
 
@@ -108,9 +87,7 @@ def check_ipv6(candidate: Candidate) -> Iterator[Span]:
         address = ipaddress.IPv6Address(candidate.text())
     except ValueError:
         return
-    is_full = (
-        "" not in groups and max(map(len, groups)) > 2
-    )  # eight pairs of hex digits are a hardware address
+    is_full = "" not in groups and max(map(len, groups)) > 2  # eight pairs are a hardware address
     if _is_public(address) and (is_full or (address in _GLOBAL_UNICAST and len(groups[0]) == 4)):
         yield candidate.start, candidate.end
 

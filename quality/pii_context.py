@@ -40,7 +40,7 @@ _NUM_WORDS = 6
 _LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS.values()))
 _ANY = rb"(?:" + b"|".join(re.escape(text.encode()) for text in PLACEHOLDERS.values()) + rb")"
 _PLACEHOLDER = re.compile(_ANY)
-_JOIN = rb"(?:[ ./()+-]|\xc2\xa0|\xe2\x80[\x90-\x93]){0,5}"  # at least what the kernel takes for a separator
+_JOIN = rb"(?:[ ./()+:-]|\xc2\xa0|\xe2\x80[\x90-\x93]){0,5}"  # at least what the kernel takes for a separator
 _PLACEHOLDER_BEFORE = {True: re.compile(_ANY + _JOIN + rb"\Z"), False: re.compile(_ANY + rb"\Z")}
 _PLACEHOLDER_AFTER = {True: re.compile(_JOIN + _ANY), False: _PLACEHOLDER}
 # Bytes C2, E2 and EF begin spaces, dashes, quotes and full-width punctuation more often than letters.
@@ -111,7 +111,9 @@ class Candidate:
         """
         found = [_LABELS.get(word, "") for word in self.words_before()]
         for at, label in enumerate(found):
-            named = [name for name in found[at + 1 : at + 3] if name in ("ssn", "aadhaar")]
-            if label in of and not (label == "card" and named):
-                return label
+            if label in of:
+                kinds_of_card = [
+                    name for name in found[at + 1 : at + 3] if name in ("ssn", "aadhaar", "masked")
+                ]
+                return kinds_of_card[0] if label == "card" and kinds_of_card else label
         return ""

@@ -17,7 +17,7 @@ import phonenumbers
 from quality.pii_checks import Span
 from quality.pii_context import Candidate
 
-_LABELS = ("phone", "card", "ssn", "aadhaar", "ip", "version", "record", "other")
+_LABELS = ("phone", "card", "ssn", "aadhaar", "ip", "version", "record", "other", "masked")
 _AFTER = frozenset(["mobile", "cell", "fax", "phone", "telephone", "office", "landline", "pager"])
 _EXTENSION = re.compile(
     rb",?[ ]?(?:x|ext\.?|extn\.?|extension)[ .:]{0,2}\d{1,6}(?![A-Za-z0-9_])", re.IGNORECASE
@@ -50,11 +50,12 @@ def _is_valid(number: str, regions: tuple[str | None, ...]) -> bool:
 
 def _is_labelled(candidate: Candidate, whole: Candidate) -> bool:
     """Whether the nearest telling word before the number, or the one after its extension, is of telephones."""
-    return candidate.label(*_LABELS) == "phone" or whole.word_after() in _AFTER
+    label = candidate.label(*_LABELS)
+    return label == "phone" or (not label and whole.word_after() in _AFTER)
 
 
-def _international_ends(candidate: Candidate) -> Iterator[int]:
-    """Where a valid number that starts with `+` ends, a whole number of groups; the longest first."""
+def _international_end(candidate: Candidate) -> int:
+    """Where the longest valid number that starts with `+` ends, a whole number of groups; 0 for none."""
     raw = candidate.raw()
     ends = [found.end() for found in re.finditer(rb"[0-9]+", raw)]
     for index in reversed(range(len(ends))):
@@ -66,7 +67,8 @@ def _international_ends(candidate: Candidate) -> Iterator[int]:
             and number.count(b"(") == number.count(b")")
             and _is_valid(number.decode("utf-8", "replace"), (None,))
         ):
-            yield candidate.start + ends[index]
+            return candidate.start + ends[index]
+    return 0
 
 
 def _is_national(text: str, regions: tuple[str, ...]) -> bool:
@@ -89,16 +91,19 @@ def _with_extension(candidate: Candidate) -> Candidate | None:
 def check_phone(candidate: Candidate, regions: tuple[str, ...]) -> Iterator[Span]:
     """A telephone number with its extension; `regions` (ISO 3166) say whose national forms count.
 
-    Shorter readings follow the longest, for when a more specific type claims the end of it.
+    Where it has an extension, the number without it follows, for when a more specific type claims the extension's digits.
     """
     text, start, whole = candidate.text(), candidate.start, _with_extension(candidate)
     if text[0] == "(" and ")" not in text:
         text, start = text[1:], start + 1
     if whole is None or _DATE.fullmatch(text) or _THOUSANDS.fullmatch(text):
         return
-    ends = list(_international_ends(candidate)) if "+" in text[:2] else []
+    end = 0
     if text.count("(") == text.count(")") and (_is_labelled(candidate, whole) or _is_national(text, regions)):
-        ends = [candidate.end, *ends]
-    if candidate.end in ends:
-        ends = [whole.end, *ends]
-    yield from ((start, end) for end in dict.fromkeys(ends))
+        end = candidate.end
+    elif "+" in text[:2]:
+        end = _international_end(candidate)
+    if end == candidate.end < whole.end:
+        yield start, whole.end
+    if end:
+        yield start, end
