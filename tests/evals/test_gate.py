@@ -188,6 +188,7 @@ def test_no_changed_answer_among_few_items_does_not_pass() -> None:
     gate = guard("2pp", "law", "acc", "max_decrease")
     assert judged(gate, *answers(0, 0, 30)).passed is None
     assert judged(gate, *answers(0, 0, 400)).passed is True
+    assert judged(guard("2%", "law", "acc", "max_decrease"), *answers(0, 0, 30)).passed is None
     base, _ = answers(0, 0, 30)
     assert judged(gate, base, base).passed is True, "the same weights cannot differ, however few the items"
 

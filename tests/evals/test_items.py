@@ -281,6 +281,15 @@ def test_examples_from_their_own_file(tmp_path: Path) -> None:
         load("test.jsonl", root=tmp_path, num_fewshot=3, fewshot_path="dev.jsonl")
 
 
+def test_examples_stay_the_same_when_files_are_renamed(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, names in ((first, ("a", "b")), (second, ("b", "a"))):
+        folder.mkdir()
+        for name, rows in zip(names, (ROWS[:3], ROWS[3:]), strict=True):
+            write_jsonl(folder / f"{name}.jsonl", rows)
+    assert load(first, num_fewshot=2).shots_hash == load(second, num_fewshot=2).shots_hash
+
+
 def test_the_prompt_is_description_examples_question(tmp_path: Path) -> None:
     task = load(write_jsonl(tmp_path / "a.jsonl", ROWS[:2]), num_fewshot=1, description="About law.\n\n")
     (item,) = task.items
