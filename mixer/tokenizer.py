@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +23,8 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from corpus.errors import ConfigError
 from corpus.fingerprint import fingerprint, hash_file
 from corpus.schema import schema_of
+from mixer.stretches import BATCH_CHARS, breaks_at_spaces, pieces
+from mixer.word_cache import WordCache
 
 # The work is divided over processes already; threads inside each would fight over the same cores, and a later fork
 # would warn. Whoever sets the variable keeps the last word.
@@ -40,10 +41,6 @@ _FILES = (
     "merges.txt",
     "tokenizer.model",
 )
-_BATCH_CHARS = 1 << 20  # an Encoding takes about 120 bytes per character: a batch stays near 130 MB
-_PIECE_CHARS = 1 << 18
-_CUT = re.compile(r"(?<=\S)(?= [^\W\d_])")  # before the space that opens a word
-_CONTEXT = 256
 
 
 @dataclass(frozen=True)
@@ -68,72 +65,52 @@ class Tokenizer:
 
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
         """The token ids of each text, without BOS, EOS or truncation; arrays of `dtype`."""
-        return [
-            np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in self._encode(texts, self._ids)
-        ]
+        encode = self._words.ids if self._words else self._encode
+        return [np.concatenate(parts) for parts in self._by_text(texts, encode)]
 
     def count_batch(self, texts: list[str]) -> np.ndarray:
         """The number of text tokens of each text, without BOS and EOS; int64."""
-        return np.array([sum(parts) for parts in self._encode(texts, len)], dtype=np.int64)
+        count = self._words.counts if self._words else self._count
+        return np.array([sum(parts) for parts in self._by_text(texts, count)], dtype=np.int64)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`, special tokens included as their text."""
         return str(self.encoder.decode([int(token) for token in ids], skip_special_tokens=False))
 
-    def _ids(self, encoding: Any) -> np.ndarray:
-        return np.array(encoding.ids, dtype=self.dtype)
+    @cached_property
+    def _words(self) -> WordCache | None:
+        return WordCache(self.encoder, self.dtype) if breaks_at_spaces(self.encoder) else None
 
-    def _encode(self, texts: list[str], take: Any) -> Iterator[list[Any]]:
-        """For each text, `take(encoding)` of its pieces (one, unless the text is long)."""
-        pieces = [(number, piece) for number, text in enumerate(texts) for piece in self._pieces(text)]
+    def _by_text(self, texts: list[str], work: Callable[[list[str]], list[Any]]) -> list[list[Any]]:
+        """For each text, what `work` makes of its pieces: one, unless the text is long and may be cut."""
+        cut = pieces if self._words else _whole
         found: list[list[Any]] = [[] for _ in texts]
-        for batch in _batches(pieces):
-            encodings = self.encoder.encode_batch_fast(
-                [piece for _, piece in batch], add_special_tokens=False
-            )
-            for (number, _), encoding in zip(batch, encodings, strict=True):
-                found[number].append(take(encoding))
-        return iter(found)
+        for batch in _batches((number, piece) for number, text in enumerate(texts) for piece in cut(text)):
+            for (number, _), result in zip(batch, work([piece for _, piece in batch]), strict=True):
+                found[number].append(result)
+        return found
 
-    def _pieces(self, text: str) -> Iterator[str]:
-        """A long text cut where the cut changes no token. [32 MiB in one call: 3.8 GB and half the speed.]"""
-        start = 0
-        while len(text) - start > 2 * _PIECE_CHARS:
-            cut = self._safe_cut(text, start + _PIECE_CHARS, start + 2 * _PIECE_CHARS)
-            if cut is None:
-                break
-            yield text[start:cut]
-            start = cut
-        yield text[start:]
+    def _encode(self, texts: list[str]) -> list[np.ndarray]:
+        encodings = self.encoder.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=self.dtype) for encoding in encodings]
 
-    def _safe_cut(self, text: str, low: int, high: int) -> int | None:
-        """A position before a word where the text around it encodes the same whole and in two; None: not found.
-
-        Tokenizers that treat the start of a text differently (a `▁` put in front) fail the comparison everywhere, and
-        their long texts are encoded whole.
-        """
-        for attempt, match in enumerate(_CUT.finditer(text, low, high)):
-            cut = match.start()
-            left, right = text[max(0, cut - _CONTEXT) : cut], text[cut : cut + _CONTEXT]
-            whole, *halves = (
-                e.ids
-                for e in self.encoder.encode_batch_fast([left + right, left, right], add_special_tokens=False)
-            )
-            if whole == halves[0] + halves[1]:
-                return cut
-            if attempt == 7:
-                break
-        return None
+    def _count(self, texts: list[str]) -> list[int]:
+        return [len(encoding) for encoding in self.encoder.encode_batch_fast(texts, add_special_tokens=False)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return load_tokenizer, (self.folder,)
 
 
-def _batches(pieces: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+def _whole(text: str) -> Iterator[str]:
+    yield text
+
+
+def _batches(pieces: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """Groups of at most `BATCH_CHARS`. [An encoding takes about 120 bytes a character: 32 MiB at once took 3.8 GB.]"""
     batch: list[tuple[int, str]] = []
     size = 0
     for piece in pieces:
-        if batch and size + len(piece[1]) > _BATCH_CHARS:
+        if batch and size + len(piece[1]) > BATCH_CHARS:
             yield batch
             batch, size = [], 0
         batch.append(piece)
@@ -276,8 +253,8 @@ def train_bpe(texts: Iterator[str], vocab_size: int, folder: Path) -> Tokenizer:
 def _bounded(texts: Iterable[str]) -> Iterator[str]:
     """Texts in pieces of a megabyte at most: the trainer holds the words of a whole text at once."""
     for text in texts:
-        for start in range(0, len(text), _BATCH_CHARS):
-            yield text[start : start + _BATCH_CHARS]
+        for start in range(0, len(text), BATCH_CHARS):
+            yield text[start : start + BATCH_CHARS]
 
 
 # ── the operator ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ import pytest
 
 from mixer.tokenizer import Tokenizer, train_bpe
 
-TEXTS = [
+_TEXTS = [
     "The quick brown fox jumps over the lazy dog, and the dog does not mind at all. " * 5,
     "def add(left, right):\n    return left + right\n\n\nprint(add(1, 2000))\n" * 5,
     "धारा ३ के अनुसार कोई भी व्यक्ति कानून के विरुद्ध नहीं जा सकता। " * 5,
@@ -16,8 +16,13 @@ TEXTS = [
 
 
 @pytest.fixture(scope="session")
+def texts() -> list[str]:
+    return _TEXTS
+
+
+@pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    return train_bpe(iter(TEXTS), 500, tmp_path_factory.mktemp("tokenizer") / "bpe")
+    return train_bpe(iter(_TEXTS), 500, tmp_path_factory.mktemp("tokenizer") / "bpe")
 
 
 @pytest.fixture

@@ -40,37 +40,22 @@ def test_counts_are_lengths_of_the_encoding(tokenizer: Tokenizer) -> None:
 def test_a_batch_encodes_as_its_texts_alone(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [_SENTENCE * n for n in (3, 0, 7, 1)]
     alone = [tokenizer.encode_batch([text])[0].tolist() for text in texts]
-    monkeypatch.setattr(module, "_BATCH_CHARS", 100)
+    monkeypatch.setattr(module, "BATCH_CHARS", 100)
     assert [ids.tolist() for ids in tokenizer.encode_batch(texts)] == alone
 
 
-@pytest.mark.parametrize(
-    "text", [_SENTENCE * 40, "x" * 2000, "word \n\n word" * 200, "का ते " * 300, " " * 3000 + "a b" * 500]
-)
-def test_a_long_text_cut_in_pieces_has_the_same_tokens(
-    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
-    whole = tokenizer.encoder.encode(text, add_special_tokens=False).ids
-    monkeypatch.setattr(module, "_PIECE_CHARS", 64)
-    assert tokenizer.encode_batch([text])[0].tolist() == whole
-
-
-def test_a_long_text_really_is_cut(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PIECE_CHARS", 64)
-    pieces = list(tokenizer._pieces(_SENTENCE * 40))
-    assert len(pieces) > 10
-    assert "".join(pieces) == _SENTENCE * 40
-
-
-def test_a_tokenizer_that_marks_the_start_of_a_text_is_never_cut(
-    own_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tokenizer_that_does_not_break_at_spaces_encodes_texts_whole(own_folder: Path) -> None:
     tree = json.loads((own_folder / "tokenizer.json").read_text())
     tree["normalizer"] = {"type": "Prepend", "prepend": "_"}
     (own_folder / "tokenizer.json").write_text(json.dumps(tree))
     marked = load_tokenizer(own_folder)
-    monkeypatch.setattr(module, "_PIECE_CHARS", 64)
-    assert list(marked._pieces(_SENTENCE * 40)) == [_SENTENCE * 40]
+    assert marked._words is None
+    expected = marked.encoder.encode(_SENTENCE, add_special_tokens=False).ids
+    assert [ids.tolist() for ids in marked.encode_batch([_SENTENCE, ""])] == [
+        expected,
+        marked.encode_batch([""])[0].tolist(),
+    ]
+    assert marked.count_batch([_SENTENCE]).tolist() == [len(expected)]
 
 
 def test_the_text_of_a_special_token_is_only_text(tokenizer: Tokenizer) -> None:
