@@ -115,7 +115,7 @@ def claim_name(work: Work, files: Mapping[str, Files]) -> Claim:
         for name, source in work.loaded.sources.items()
     }
     what = {
-        "recipe": work.recipe.identity(), "holdout": work.recipe.holdout.name if work.recipe.holdout else None, "sources": sources, "inputs": inputs, "sample": work.sample,
+        "recipe": work.recipe.identity() | {"sources": sorted(work.recipe.sources)}, "holdout": work.recipe.holdout.name if work.recipe.holdout else None, "sources": sources, "inputs": inputs, "sample": work.sample,
         "tasks": {name: task.identity() for name, task in work.loaded.tasks.items()},
     }  # fmt: skip
     return names.claim(work.lake, work.recipe.name, fingerprint(what), work.loaded.resolved())

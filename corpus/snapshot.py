@@ -42,10 +42,10 @@ class SnapshotPart:
 
 
 def snapshot_parts(lake: Lake, snapshot: Manifest) -> list[SnapshotPart]:
-    """The parts of a snapshot in order: sources as in its identity, parts as in their documents."""
+    """The parts of a snapshot in order: sources by name, parts as in their documents."""
     decisions = iter(snapshot.parts("decisions"))
     found = []
-    for name, entry in snapshot.identity["sources"].items():
+    for name, entry in sorted(snapshot.identity["sources"].items()):
         documents = lake.get("documents", entry["documents"]).parts("documents")
         pii = _parts(lake, "pii", entry["measured"])
         cuts = _parts(lake, "c4_lines", entry["measured"]) if entry["cut_lines"] else None

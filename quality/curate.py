@@ -55,6 +55,7 @@ def curate(
     workers: int, progress: Progress | None = None, say: Callable[[str], None] = lambda text: None,
 ) -> Curated:  # fmt: skip
     """The snapshot of these documents under this curation. `tokens` is the operator that counts them, if a tokenizer is there yet."""
+    sources = dict(sorted(sources.items()))  # the order in which a recipe lists them changes nothing
     documents = {name: manifest for name, (_, manifest) in sources.items()}
     measured = measure(lake, documents, operators(curation, tokens), workers, progress)
     edges = near_duplicate_edges(lake, documents, measured, curation.near_duplicates, say)
