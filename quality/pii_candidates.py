@@ -329,7 +329,7 @@ def _numbers(data: Bytes, at: int, lo: int, hi: int, link: int, groups: Ints, ou
         ipv4 = _ipv4_end(data, at, lo, hi)
         if ipv4:
             _emit(out, at, ipv4, _IPV4)
-    bound = at - 2 >= lo and data[at - 1] in (45, 46, 47) and _CLASS[data[at - 2]] & _DIGIT
+    bound = at - 2 >= lo and data[at - 1] in (45, 46, 47, 58) and _CLASS[data[at - 2]] & _DIGIT
     if not bound and (link == 0 or link & (_SPACE | _PAREN)):
         if at == lo or data[at - 1] != 43:
             _cards_and_ids(data, at, lo, hi, link == 0, groups, count, out)

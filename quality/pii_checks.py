@@ -134,6 +134,9 @@ _ISSUERS = {
 }
 
 
+_IN_FORMULA = (re.compile(rb"(?:[A-Za-z_]\(|\* ?)\Z"), re.compile(rb" ?\*"))  # `default_rng(4…)`, `6…*t**2`
+
+
 def check_card(candidate: Candidate) -> Iterator[Span]:
     """Luhn, and a plausible issuer or a word that says card. 13 and 19 digits (old and new Visa, but also EAN codes and ids) and the
     12 to 19 of Maestro need the word."""
@@ -144,8 +147,16 @@ def check_card(candidate: Candidate) -> Iterator[Span]:
     label = candidate.label("card", "record", "phone", "ssn", "aadhaar", "masked")
     issuer = _ISSUERS.get(len(digits))
     is_plausible = issuer is not None and issuer.match(digits) is not None
-    is_grouped = digits != text  # as on the card; a plain run of digits could be a record's number
-    if label == "card" or (is_plausible and (is_grouped or label not in ("record", "masked"))):
+    is_grouped = (
+        digits != text
+    )  # as on the card; a plain run of digits could be a record's number or a constant
+    before, after = candidate.around(2)
+    is_plain = (
+        label not in ("record", "masked")
+        and not _IN_FORMULA[0].search(before)
+        and not _IN_FORMULA[1].match(after)
+    )
+    if label == "card" or (is_plausible and (is_grouped or is_plain)):
         yield candidate.start, candidate.end
 
 

@@ -68,13 +68,20 @@ class Candidate:
         plain = self.raw().decode("utf-8", "replace")
         return plain if plain.isascii() else re.sub("[\u2010-\u2013]", "-", plain.replace("\u00a0", " "))
 
+    def around(self, reach: int) -> tuple[bytes, bytes]:
+        """Up to `reach` bytes before and after it, of its document."""
+        return self.data[max(self.lo, self.start - reach) : self.start], self.data[
+            self.end : min(self.hi, self.end + reach)
+        ]
+
     def digits(self) -> str:
         return re.sub("[^0-9]", "", self.text())
 
     def words_before(self) -> list[str]:
         """Up to six words before it, nearest first, case folded, the last of them `<>` if a placeholder stands there.
 
-        A word that the window's edge may cut is left out.
+        They are of its line and the one before [the `call` of a traceback reached numbers three lines on]; a word that the
+        window's edge may cut is left out.
         """
         edge = max(self.lo, self.start - _REACH_BYTES)
         window, masked = self.data[edge : self.start], False
@@ -86,6 +93,9 @@ class Candidate:
             ):
                 if found.end() >= edge:
                     window, masked = self.data[found.end() : self.start], True
+        lines = window.split(b"\n")
+        if len(lines) > 2:
+            window, masked = b"\n".join(lines[-2:]), False
         words = [word.decode("utf-8", "replace").casefold() for word in reversed(_WORD.findall(window))]
         return [*words, _MASKED][:_NUM_WORDS] if masked else words[:_NUM_WORDS]
 
@@ -97,9 +107,7 @@ class Candidate:
     def beside_placeholder(self, joined: bool = True) -> bool:
         """Whether a placeholder is next to it: what was masked there could have spoken against it. `joined`: or parted from it by
         what parts groups of digits."""
-        room = _LONGEST_PLACEHOLDER + 15
-        before = self.data[max(self.lo, self.start - room) : self.start]
-        after = self.data[self.end : min(self.hi, self.end + room)]
+        before, after = self.around(_LONGEST_PLACEHOLDER + 15)
         if b">" in before and _PLACEHOLDER_BEFORE[joined].search(before):
             return True
         return b"<" in after and _PLACEHOLDER_AFTER[joined].match(after) is not None

@@ -23,7 +23,8 @@ _EXTENSION = re.compile(
     rb",?[ ]?(?:x|ext\.?|extn\.?|extension)[ .:]{0,2}\d{1,6}(?![A-Za-z0-9_])", re.IGNORECASE
 )
 _NORTH_AMERICAN = re.compile(r"(?:1[-. ]?)?\(\d{3}\) ?-?\d{3}[-. ]\d{4}|(?:1[-.])?\d{3}([-.])\d{3}\1\d{4}")
-_THOUSANDS = re.compile(r"\d{1,3}(?:\.\d{3})+")
+_AMOUNT = re.compile(r"\d{1,3}(?:\.\d{3})+|\d+\.\d{5,}")  # thousands with points, a decimal fraction
+_ARXIV = b"-ph/"  # astro-ph/9905191, an article
 _YEAR = r"(?:1[6-9]|20)\d\d"
 _MONTH_DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _DATE = re.compile(
@@ -96,7 +97,9 @@ def check_phone(candidate: Candidate, regions: tuple[str, ...]) -> Iterator[Span
     text, start, whole = candidate.text(), candidate.start, _with_extension(candidate)
     if text[0] == "(" and ")" not in text:
         text, start = text[1:], start + 1
-    if whole is None or _DATE.fullmatch(text) or _THOUSANDS.fullmatch(text):
+    if whole is None or _DATE.fullmatch(text) or _AMOUNT.fullmatch(text):
+        return
+    if candidate.around(len(_ARXIV))[0] == _ARXIV:
         return
     end = 0
     if text.count("(") == text.count(")") and (_is_labelled(candidate, whole) or _is_national(text, regions)):

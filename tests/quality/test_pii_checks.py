@@ -75,6 +75,8 @@ def test_ip(text: str, expected: list[str]) -> None:
         ("phone order 12345678", []),
         ("call 7.000.000 people", []),
         ("13:20:05.561000231", []),
+        ("call array([0.08848053, 12.9425961])", []),
+        ("arXiv astro-ph/9905191", []),
         ("0 621 938 7957", []),
         ("978-0-306-40615-7", []),
         ("articles 1 2 3 4 5 6 7 8 9", []),
@@ -99,6 +101,9 @@ def test_phone(text: str, expected: list[str]) -> None:
         ("order 4111111111111111", []),
         ("0.4111111111111111 and x4111111111111111 and 41111111111111110000", []),
         ("1234 4111 1111 1111 1111", []),
+        ("rng = default_rng(4111111111111111)", []),
+        ("t + 4111111111111111*t**2", []),
+        ("(4111111111111111)", ["4111111111111111"]),
     ],
 )
 def test_card(text: str, expected: list[str]) -> None:
@@ -148,5 +153,7 @@ def test_identity_numbers(text: str, expected: list[str]) -> None:
 def test_a_label_speaks_only_when_near_and_whole() -> None:
     assert found_in("recall " + "x" * 53 + " 12345678") == []  # the window cuts `recall` to `call`
     assert found_in("phone " + "one two three four five six " + "12345678") == []
+    assert found_in("Please call\n12345678") == ["12345678"]
+    assert found_in("Traceback (most recent call last):\n  ...\n>>> validate('12345678')") == []
     assert found_in("a3call 12345678 and call9 12345678") == []
     assert found_in("phone <EMAIL>, see 12345678") == []
