@@ -111,7 +111,7 @@ def attached(lake: Lake, owner: Claim, kind: str) -> list[dict[str, Any]]:
     """The artifacts of a kind that a version has, the latest of each key, ordered by key."""
     found = [
         json.loads(path.read_text("utf-8"))
-        for path in (_folder(lake, owner.name, owner.version) / kind).glob("*.json")
+        for path in (_folder(lake, owner.name, owner.version) / kind).rglob("*.json")
     ]
     latest = {fact["key"]: fact for fact in sorted(found, key=lambda fact: (fact["time_utc"], fact["id"]))}
     return [latest[key] for key in sorted(latest)]

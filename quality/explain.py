@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from corpus.errors import UnknownName
 from corpus.lake import Lake, Manifest
-from corpus.schema import MEASURED_SIGNALS
+from corpus.schema import MEASURED_SIGNALS, PII_TYPES
 from corpus.snapshot import SnapshotPart, edited_texts, snapshot_parts
 from quality.curate import judge
 from quality.curation import Curation, SourceRules
@@ -89,7 +89,8 @@ def _document(lake: Lake, part: SnapshotPart, row: int, raw: bool) -> dict[str, 
     document = table.slice(row, 1).to_pylist()[0]
     if not raw:
         wanted = pa.array([i == row for i in range(table.num_rows)])
-        document["text"] = next((text for _, text in edited_texts(lake, part, wanted)), None)
+        masked = replace(part, pii_actions=dict.fromkeys(PII_TYPES, "mask"))  # also what its rule drops for
+        document["text"] = next((text for _, text in edited_texts(lake, masked, wanted)), None)
     return document
 
 
