@@ -54,8 +54,8 @@ def parse_share_or_count(value: Any) -> float | int:
 ShareOrCount = Annotated[float | int, BeforeValidator(parse_share_or_count)]
 
 
-def _refuse(where: str, arrived: str, possible: str) -> ValueError:
-    return ValueError(f"{arrived!r} arrived, which is not there yet for {where}; {possible}")
+def _refuse(where: str, arrived: str, possible: str) -> ConfigError:
+    return ConfigError(f"{arrived!r} arrived, which is not there yet for {where}; {possible}")
 
 
 class Schedule(Section):
@@ -81,7 +81,7 @@ class Schedule(Section):
 
 
 class Checkpoints(Section):
-    """When the state is committed and what stays; the first weights, the last step and milestones always do."""
+    """When the state is committed and what stays; the last step and milestones always do."""
 
     every: Count | None = circumstance(None, description="tokens; default: a tenth of the run")
     keep_last: int = circumstance(3, description="beside milestones and what is scored, signed or aliased")
@@ -187,11 +187,7 @@ class Training(Section):
     @field_validator("engine")
     @classmethod
     def _single(cls, value: str) -> str:
-        if value in NOT_THERE_YET["engine"]:
-            raise _refuse("engine", value, "write engine: single")
-        if value != "single":
-            raise ValueError(f"no engine {value!r}; there is 'single'")
-        return value
+        return check_engine(value)
 
     @field_validator("device")
     @classmethod
@@ -223,6 +219,7 @@ def resolve_training(training: Training, peak_learning_rate: float | None = None
     The learning rate becomes a number, `auto` precision and device what this machine does, the seed the recipe's. A run's
     id is made from the result. ConfigError: `0.05x` without a base peak, or fp16 without a GPU.
     """
+    check_engine(training.engine)  # once more: a profile's value arrives without validation
     rate, device = training.learning_rate, resolve_device(training.device)
     if isinstance(rate, Multiple):
         if peak_learning_rate is None:
@@ -263,6 +260,15 @@ def resolve_precision(precision: str, device: str) -> str:
     import torch
 
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
+def check_engine(engine: str) -> str:
+    """The only engine so far; another is refused by its name, never replaced."""
+    if engine in NOT_THERE_YET["engine"]:
+        raise _refuse("engine", engine, "write engine: single")
+    if engine != "single":
+        raise ConfigError(f"no engine {engine!r}; there is 'single'")
+    return engine
 
 
 def check_single_process() -> None:

@@ -102,6 +102,11 @@ def test_fp16_needs_a_gpu():
         resolve_training(build(device="cpu", precision="fp16", learning_rate=1e-4))
 
 
+def test_an_engine_that_a_profile_brings_is_checked_too():
+    with pytest.raises(ConfigError, match="'fsdp2' arrived, which is not there yet"):
+        resolve_training(build(device="cpu").model_copy(update={"engine": "fsdp2"}), peak_learning_rate=1e-3)
+
+
 def test_a_launcher_s_environment_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="one process"):
