@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,8 +45,9 @@ def why(lake: Lake, snapshot: Manifest, document: str, raw: bool = False) -> Exp
     found = _document(lake, part, row, raw)
     partner = None
     if decision["partner"]:
-        other, other_row, _ = _find(lake, parts, decision["partner"])
-        partner = _document(lake, parts[other], other_row, raw)
+        with suppress(UnknownName):  # a held-out partner may have left the corpus since the set was frozen
+            other, other_row, _ = _find(lake, parts, decision["partner"])
+            partner = _document(lake, parts[other], other_row, raw)
     from corpus.facts import read_facts
 
     files = [
