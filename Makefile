@@ -33,7 +33,9 @@ check: .venv/complete
 	$(BIN)/mypy
 
 bench: .venv/bench-complete demo_corpus
-	@$(BIN)/python benchmarks/minhash.py $(TEXT)
+	@$(BIN)/python -m benchmarks.minhash $(TEXT)
+	$(BIN)/python -m benchmarks.signals $(TEXT)
+	$(BIN)/python -m benchmarks.loader
 
 app: .venv/complete
 	@$(BIN)/tilth app

@@ -137,13 +137,11 @@ def _backwards(word: str) -> str:
 
 def _lengths(prose: Prose, documents: list[Document]) -> Iterator[tuple[str, str]]:
     yield "too_few_words", " ".join(prose.take(20))
-    endless = (
-        document.text for document in sorted(documents, key=lambda document: share("endless", document.id))
-    )
-    words, texts = 0, []
-    while words < 101_000:
-        texts.append(next(endless))
-        words += len(texts[-1].split())
+    texts, words = [], 0
+    for document in sorted(documents, key=lambda document: share("endless", document.id)):
+        if words < 101_000:
+            texts.append(document.text)
+            words += len(document.text.split())
     yield "too_many_words", "\n\n".join(texts)
     short = [word for word in prose.words(900) if len(word) <= 3 and word.isalpha()]
     yield "words_too_short", " ".join(short[:150]) + "."

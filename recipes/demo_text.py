@@ -31,7 +31,7 @@ def names(text: str) -> list[str]:
 IMPORTED_AS = {"scikit-learn": "sklearn"}  # where it is not the distribution's name in small letters
 HANDBOOK = names("numpy scipy scikit-learn pandas nltk numba streamlit polars huggingface_hub trl peft")
 MODULES = names("networkx rich pydantic")
-LIBRARY = names("werkzeug flask jinja2 click requests urllib3 starlette uvicorn fsspec joblib docker")
+LIBRARY = names("werkzeug flask jinja2 click requests urllib3 starlette uvicorn fsspec")
 READMES = names("""
     accelerate aioitertools altair annotated-types attrs cfn-lint cloudpickle datasets deepspeed docker duckdb einops
     evaluate fsspec graphql-core httpx2 huggingface_hub idna markdown-it-py moto msgpack narwhals nltk pandas peft
