@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.render import render_funnel, render_selection, render_table
+from app.render import render_funnel_summary, render_selection, render_table
 
 if TYPE_CHECKING:
     from app.flow import Work
@@ -14,7 +14,7 @@ def closing_text(work: Work) -> str:
     """The results of what was built or found, in the order of the flow."""
     parts = []
     if work.curated:
-        parts.append(render_funnel(work.curated.snapshot))
+        parts.append(render_funnel_summary(work.curated.snapshot))
     if work.scorecards:
         parts.append(_scores(work))
     if work.selection:

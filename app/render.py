@@ -82,6 +82,22 @@ def render_funnel(snapshot: Manifest) -> str:
     )
 
 
+def render_funnel_summary(snapshot: Manifest, num_reasons: int = 3) -> str:
+    """One line a source: read = rejected + dropped + kept, and the rules that dropped most."""
+    rows = []
+    for source, tally in snapshot.summary["sources"].items():
+        rejected = snapshot.summary["rejects"].get(source, 0)
+        reasons = sorted(tally["first"].items(), key=lambda found: (-found[1], found[0]))
+        shown = ", ".join(f"{rule} {count:,}" for rule, count in reasons[:num_reasons]) + (
+            f", {len(reasons) - num_reasons} more rules" if len(reasons) > num_reasons else ""
+        )
+        rows.append({
+            "source": source, "read": tally["documents"] + rejected, "rejected": rejected, "dropped": tally["dropped"], "kept": tally["kept"], "tokens kept": tally["tokens_kept"],
+            "masked": tally["masked"], "dropped most by": shown,
+        })  # fmt: skip
+    return render_table(rows, limit=110)
+
+
 def _share(row: Mapping[str, Any], snapshot: Manifest) -> str:
     read = snapshot.summary["sources"][row["source"]]["documents"] + snapshot.summary["rejects"].get(
         row["source"], 0

@@ -18,7 +18,7 @@ from mixer.mix import open_plan
 from mixer.static import Mixture
 from mixer.tokenize import open_streams, tokenizer_folder
 from mixer.tokenizer import load_tokenizer
-from trainer.config import Training, resolve_training
+from trainer.config import Training, resolve_device, resolve_training
 from trainer.model import Base
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
         }  # fmt: skip
         with show_progress(f"train {name}") as progress:
             result = train_run(
-            folder, run_id, training, base, data, held_out_tokens(work), tokenizer_folder(work.lake, work.tokenizer), groups=_roles(work), lineage=lineage,
+            folder, run_id, training, base, data, held_out_tokens(work, training), tokenizer_folder(work.lake, work.tokenizer), groups=_roles(work), lineage=lineage,
             protected=lambda step: is_protected(work.lake, run_id, step), progress=progress, say=work.report.say,
         )  # fmt: skip
         work.runs[name] = run_id
@@ -186,6 +186,7 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
 def _circumstance(work: Work, training: Training) -> dict[str, Any]:
     profile = work.profile
     return {
+        "device": resolve_device(profile.device) if profile.device != "auto" else training.device,
         "engine": profile.engine,
         "micro_batch_sequences": profile.micro_batch_sequences or training.micro_batch_sequences,
     }
@@ -195,18 +196,23 @@ def _roles(work: Work) -> dict[str, str]:
     return {name: source.role for name, source in work.loaded.sources.items()}
 
 
-def held_out_tokens(work: Work) -> dict[str, list[Any]]:
-    """Token ids of every held-out document by source, without special tokens: what the monitor measures during a run."""
+def held_out_tokens(work: Work, training: Training) -> dict[str, list[Any]]:
+    """Token ids of held-out documents by source, without special tokens: what the monitor measures during a run.
+
+    Whole documents in doc_id order (a hash, so no order of theirs) up to the monitor's tokens per source, at least one.
+    """
     holdout = work.curated.holdout if work.curated else None
-    if holdout is None or work.tokenizer is None:
+    if holdout is None or work.tokenizer is None or training.monitor is None:
         return {}
-    rows = held_out_rows(work.lake, holdout)
+    rows = held_out_rows(work.lake, holdout).sort_by("doc_id")
     encoded = load_tokenizer(tokenizer_folder(work.lake, work.tokenizer)).encode_batch(
         rows["text"].to_pylist()
     )
     found: dict[str, list[Any]] = {}
     for source, ids in zip(rows["source"].to_pylist(), encoded, strict=True):
-        found.setdefault(source, []).append(ids)
+        mine = found.setdefault(source, [])
+        if sum(len(one) for one in mine) < training.monitor.tokens_per_source:
+            mine.append(ids)
     return found
 
 

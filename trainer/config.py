@@ -102,6 +102,9 @@ class Monitor(Section):
     max_increase: dict[str, MarginValue] = identity(
         {}, description="by group or source: how far its held-out loss may rise, e.g. 3%"
     )
+    tokens_per_source: Count = identity(
+        20_000, description="held-out tokens measured of each source, whole documents"
+    )
     on_breach: list[str] = identity(["stop"], description="actions in order; [] only records the event")
 
     @field_validator("max_increase")
