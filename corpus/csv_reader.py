@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections import deque
 from collections.abc import Iterator
 
 from corpus.files import Content
@@ -20,7 +19,7 @@ def read_csv(content: Content, reading: Reading) -> Iterator[Item]:
     lines = _Lines(content, reading.max_record_bytes)
     delimiter, columns = _header(lines, reading.text_field)
     if reading.text_field not in columns:
-        if lines.fed or content.damage:  # else the file is empty
+        if columns or content.damage:  # else the file is empty
             yield Reject(-1, content.damage or "missing_text")
         return
     maker, position = RecordMaker(reading), 0
@@ -46,16 +45,17 @@ def _record(maker: RecordMaker, position: int, columns: list[str], row: list[str
 
 
 def _header(lines: _Lines, text_field: str) -> tuple[str, list[str]]:
-    """The delimiter and the column names of the first line that is not blank."""
+    """The delimiter and the column names of the first line that is not blank; no names where there is none."""
     try:
         line = next((line for line in lines if not line.isspace()), "")
     except _TooLong:
-        return ",", []
+        return ",", [""]
+    columns: list[str] = []
     for delimiter in _DELIMITERS:
-        columns = [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
+        columns = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
         if text_field in columns:
             return delimiter, columns
-    return ",", []
+    return ",", columns
 
 
 def _rows(lines: _Lines, delimiter: str) -> Iterator[list[str] | str]:
@@ -74,7 +74,7 @@ def _rows(lines: _Lines, delimiter: str) -> Iterator[list[str] | str]:
         except (csv.Error, _TooLong):
             if lines.at_end and lines.damaged:
                 return  # the row that was cut off: the damage is reported once
-            yield "invalid_csv" if lines.fed[0] else "record_too_long"
+            yield "invalid_csv" if lines.in_row else "record_too_long"
             lines.again()
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
         else:
@@ -92,38 +92,58 @@ class _Lines:
     def __init__(self, content: Content, max_bytes: int):
         self._content, self._max_bytes = content, max_bytes
         self._lines = split_lines(content, max_bytes)
-        self._back: deque[str | None] = deque()
-        self.fed: list[str | None] = []  # since the row began; None is a line that was too long
-        self._size = 0
+        self._held = (
+            bytearray()
+        )  # the lines of the current row, and after going back those that were given already
+        self._row = self._next = 0  # where in it the row begins, and the line that comes next
+        self._long_is_next = False  # after what is held comes a line that was too long to hold
         self.at_end = False
 
     @property
     def damaged(self) -> bool:
         return self._content.damage is not None
 
+    @property
+    def in_row(self) -> bool:
+        return self._next > self._row
+
     def begin_row(self) -> None:
-        self.fed, self._size = [], 0
+        if self._next == len(self._held):
+            self._held.clear()
+            self._next = 0
+        self._row = self._next
 
     def again(self) -> None:
         """Give all but the first line of the current row once more."""
-        self._back.extendleft(reversed(self.fed[1:]))
+        if self.in_row:
+            self._next = self._held.index(b"\n", self._row) + 1
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
         self.at_end = False
-        line = self._back.popleft() if self._back else self._read()
-        self.fed.append(line)
-        self._size += len(line or "")
-        if line is None or self._size > self._max_bytes:
+        if self._next < len(self._held):
+            end = self._held.index(b"\n", self._next) + 1
+            line = bytes(self._held[self._next : end])
+        else:
+            line = self._read()
+        self._next += len(line)
+        if self._next - self._row > self._max_bytes + 1:
             raise _TooLong
-        return line
+        return line.decode("utf-8", "surrogateescape")
 
-    def _read(self) -> str | None:
-        try:
-            line = next(self._lines)
-        except StopIteration:
-            self.at_end = True
-            raise
-        return line if line is None else line.decode("utf-8", "surrogateescape") + "\n"
+    def _read(self) -> bytes:
+        """One more line of the content; it is held until the row has ended."""
+        if not self._long_is_next:
+            try:
+                found = next(self._lines)
+            except StopIteration:
+                self.at_end = True
+                raise
+            if found is not None:
+                line = found + b"\n"
+                self._held += line
+                return line
+        self._long_is_next = self.in_row  # the row before it ends first, and is rejected
+        raise _TooLong

@@ -16,7 +16,9 @@ from corpus.files import Content
 from corpus.lines import split_lines
 from corpus.records import MAX_DEPTH, Item, Reading, RecordMaker, Reject, too_deep
 
-_WINDOW = 1 << 20  # characters
+_HEAD = 1 << 20  # bytes looked at to tell lines from a document
+_WINDOW = 64 << 10  # characters
+_MAX_REREAD = 8  # times the bytes a record may have, in all: what is looked through again after damage
 _MAX_DIGITS = 4300  # of an integer that Python reads and writes as text
 
 
@@ -84,7 +86,7 @@ def read_json(content: Content, reading: Reading) -> Iterator[Item]:
 
     A file whose first line is a whole object is read by lines: much of what is called .json is.
     """
-    if _is_lines(content.peek(_WINDOW)):
+    if _is_lines(content.peek(_HEAD)):
         return read_jsonl(content, reading)
     return _Values(content, reading).read()
 
@@ -101,6 +103,9 @@ def _is_lines(head: bytes) -> bool:
 
 
 _SEPARATORS = re.compile(r"[\s,]*")
+_BEGINNING = re.compile(
+    r"\s*|-?[0-9.eE+-]{0,99}|t(r(ue?)?)?|f(a(lse?|l)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]{0,7}|\\?u?[0-9a-fA-F]{0,4}"
+)
 _NEXT_OBJECT = re.compile(r"\}\s*[,\n]\s*\{|\n\{")
 
 
@@ -108,11 +113,10 @@ class _Values:
     """A window over a JSON document that moves from value to value and holds little more than one of them."""
 
     def __init__(self, content: Content, reading: Reading):
-        self._content, self._blocks = content, iter(content)
-        # undecodable bytes become lone surrogates, so that only the value they stand in is rejected
-        self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._content, self._texts = content, _Texts(content)
         self._maker, self._limit = RecordMaker(reading), reading.max_record_bytes
-        self._window, self._at, self._ended = "", 0, False
+        self._may_reread = _MAX_REREAD * reading.max_record_bytes
+        self._window, self._at = "", 0
         self._in_array = False
 
     def read(self) -> Iterator[Item]:
@@ -131,7 +135,7 @@ class _Values:
             self._at = _SEPARATORS.match(self._window, self._at).end()  # type: ignore[union-attr]  # it matches anywhere
             here = self._window[self._at : self._at + 1]
             if not here:
-                if not self._fill(1):
+                if not self._fill():
                     return False
             elif here == ("]" if self._in_array else "["):
                 self._in_array = not self._in_array
@@ -144,14 +148,10 @@ class _Values:
             try:
                 value, end = self._decode()
             except (json.JSONDecodeError, RecursionError) as error:
-                if (
-                    self._may_go_on(error)
-                    and len(self._window) - self._at <= self._limit
-                    and self._fill(len(self._window))
-                ):
+                if self._may_go_on(error) and self._grow():
                     continue
                 return Reject(count, self._skip(self._reason(error)))
-            if end < len(self._window) or not self._fill(1):
+            if end < len(self._window) or not self._fill():
                 break  # what follows is in sight: `12` is not the beginning of `123`
         text = self._window[self._at : end]
         self._at = end
@@ -175,9 +175,11 @@ class _Values:
         return _value_record(self._maker, count, value, text)
 
     def _may_go_on(self, error: Exception) -> bool:
-        """Whether more text could mend it: a string without end, or an error at the window's edge."""
-        return isinstance(error, json.JSONDecodeError) and (
-            error.msg.startswith("Unterminated string") or error.pos >= len(self._window) - 16
+        """Whether more text could mend it: a string without end, or nothing but the beginning of a word after the error."""
+        if not isinstance(error, json.JSONDecodeError):
+            return False
+        return error.msg.startswith("Unterminated string") or bool(
+            _BEGINNING.fullmatch(self._window, error.pos)
         )
 
     def _reason(self, error: Exception) -> str:
@@ -185,26 +187,63 @@ class _Values:
             return "nested_too_deep"
         if not self._may_go_on(error):
             return "invalid_json"
-        return (self._content.damage or "truncated_file") if self._ended else "record_too_long"
+        return (self._content.damage or "truncated_file") if self._texts.ended else "record_too_long"
 
     def _skip(self, reason: str) -> str:
         """Move to the next place where an object begins after another has ended, or to the end."""
+        if len(self._window) > 2 * _WINDOW:
+            # an error costs a look through the window up to it (for its line number), so a long window is given back
+            self._may_reread -= len(self._window)
+            self._texts.give_back(self._window[self._at + _WINDOW :])
+            self._window, self._at = self._window[self._at : self._at + _WINDOW], 0
         self._at += 1
         while not (found := _NEXT_OBJECT.search(self._window, self._at)):
-            self._at = max(self._at, len(self._window) - 1024)  # the place may lie across two blocks
-            if not self._fill(1):
+            self._at = max(self._at, len(self._window) - 1024)  # the place may lie across two windows
+            if not self._fill():
                 self._at = len(self._window)
                 return reason
         self._at = found.end() - 1
         return reason
 
-    def _fill(self, size: int) -> bool:
-        """Drop what is behind and read `size` characters or a little more; False where there are none."""
-        pieces = [self._window[self._at :]]
-        while size > 0 and not self._ended:
+    def _grow(self) -> bool:
+        """Take in as much again, as far as a value may go; False where it may not, or there is no more."""
+        size = len(self._window) - self._at
+        return size <= min(self._limit, max(self._may_reread, _WINDOW)) and self._fill(max(size, _WINDOW))
+
+    def _fill(self, size: int = _WINDOW) -> bool:
+        """Drop what is behind and take in `size` characters more; False where there are none."""
+        more = self._texts.take(size)
+        self._window, self._at = self._window[self._at :] + more, 0
+        return bool(more)
+
+
+class _Texts:
+    """A content's characters, in pieces of any size, with a way back."""
+
+    def __init__(self, content: Content):
+        self._blocks = iter(content)
+        # undecodable bytes become lone surrogates, so that only the value they stand in is rejected
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._text, self._at, self._all_read = "", 0, False
+
+    @property
+    def ended(self) -> bool:
+        return self._all_read and self._at >= len(self._text)
+
+    def take(self, size: int) -> str:
+        """The next `size` characters, fewer at the end."""
+        pieces = [self._text[self._at : self._at + size]]
+        self._at += size
+        held = len(pieces[0])
+        while held < size and not self._all_read:
             block = next(self._blocks, b"")
-            self._ended = not block
-            pieces.append(self._utf8.decode(block, final=self._ended))
-            size -= len(pieces[-1])
-        self._window, self._at = "".join(pieces), 0
-        return any(pieces[1:])
+            self._all_read = not block
+            text = self._utf8.decode(block, final=self._all_read)
+            pieces.append(text[: size - held])
+            self._text, self._at = text, len(pieces[-1])
+            held += len(pieces[-1])
+        return "".join(pieces)
+
+    def give_back(self, text: str) -> None:
+        """Put characters back in front."""
+        self._text, self._at = text + self._text[self._at :], 0

@@ -20,7 +20,8 @@ from corpus.xml_records import CONTROL, NOT_TEXT, RecordCollector, Refused
 _SLICE = 64 << 10
 _MAX_TAG = 1 << 20  # bytes of one tag, attributes and all; expat keeps an unfinished one in memory
 _MAX_ENTITY = 64  # characters that an entity of the file's own may stand for: a sign or a name, not a bomb
-_MAX_ERRORS = 1000
+_MAX_ERRORS = 100_000
+_MAX_REREAD = 8  # times the bytes a record may have, in all: what is looked through again after damage
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
 _CONTROL_PATTERN = re.compile(b"[" + re.escape(_CONTROLS) + b"]")
 _DECLARATION = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*['\"]([A-Za-z0-9._-]+)")
@@ -32,6 +33,16 @@ _AFTER_ROOT = {
     expat.errors.codes[text]
     for text in (expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT, expat.errors.XML_ERROR_MISPLACED_XML_PI)
 }
+_CUT_OFF = {
+    expat.errors.codes[text]
+    for text in (
+        expat.errors.XML_ERROR_NO_ELEMENTS,
+        expat.errors.XML_ERROR_UNCLOSED_TOKEN,
+        expat.errors.XML_ERROR_UNCLOSED_CDATA_SECTION,
+        expat.errors.XML_ERROR_ASYNC_ENTITY,
+    )
+}
+_NO_ELEMENTS = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
 
 codecs.register_error("tilth.mark", lambda error: (NOT_TEXT, error.end))  # type: ignore[attr-defined]
 
@@ -94,9 +105,10 @@ class _XmlStream:
         self._path = parse_path(reading.text_field)
         name = None if self._path.last in ("", "*") else re.escape(self._path.last.encode())
         self._next_record = name and re.compile(rb"<(?:[\w.-]+:)?" + name + rb"(?=[\s/>])")
-        self._collector = RecordCollector(reading)
+        self._collector = RecordCollector(reading, lambda: self._parser.CurrentByteIndex)
+        self._held = _Held(reading.max_record_bytes)
         self._parser: Any = None
-        self._errors = 0
+        self._errors, self._may_reread = 0, _MAX_REREAD * reading.max_record_bytes
         self._carry = b""
         self.stopped = False
         self._open_parser()
@@ -112,11 +124,11 @@ class _XmlStream:
         """What the end of the file adds: the damage, an unfinished record, or that there was no record at all."""
         if damage:
             self._collector.reject(damage)
-        elif self._parser is not None and self._fed:
-            self._parse(b"", final=True)
-        nothing = not self._collector.count
+        while not damage and not self.stopped and self._parser is not None and self._held.fed:
+            yield from self.feed(self._parse(b"", final=True))
+        nothing = not self._collector.count and self._collector.met_element
         yield from self._drain()
-        if nothing and self._fed:
+        if nothing:
             yield Reject(-1, "missing_text")
 
     def _drain(self) -> list[Item]:
@@ -125,7 +137,7 @@ class _XmlStream:
 
     def _open_parser(self, above: tuple[str, ...] = ()) -> None:
         self._collector.begin_document(above)
-        self._fed = 0
+        self._held.clear()
         parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.UseForeignDTD(True)  # so that HTML's names (&nbsp;) are skipped entities instead of errors
@@ -138,16 +150,18 @@ class _XmlStream:
     def _parse(self, data: bytes, final: bool = False) -> bytes:
         """Feed the parser; returns what is to be looked at again."""
         parser = self._parser
+        self._held.add(data)
         try:
             parser.Parse(data, final)
         except Refused as refused:
             return self._stop(refused.reason)
         except expat.ExpatError as error:
-            rest = data[max(0, parser.ErrorByteIndex - self._fed) :]
-            return self._recover(error.code, rest, final)
-        self._fed += len(data)
-        if self._fed - parser.CurrentByteIndex > _MAX_TAG + _SLICE:
-            return self._recover(0, b"", final)
+            return self._recover(error.code, parser.ErrorByteIndex)
+        if self._held.fed - parser.CurrentByteIndex > _MAX_TAG + _SLICE:
+            return self._recover(0, self._held.fed)
+        self._held.keep_from(self._collector.began if self._collector.in_record else self._held.fed)
+        if final:
+            self._parser = None
         return b""
 
     def _stop(self, reason: str) -> bytes:
@@ -155,18 +169,30 @@ class _XmlStream:
         self.stopped = True
         return b""
 
-    def _recover(self, code: int, rest: bytes, final: bool) -> bytes:
-        """After an error: a further document, or else the next place where a record begins."""
+    def _recover(self, code: int, place: int) -> bytes:
+        """After an error at a byte: a further document, or else the next place where a record begins.
+
+        That place is looked for from the beginning of the record at hand: if its end is what is missing, the records
+        after it seemed to be inside of it.
+        """
         if code in _AFTER_ROOT:
+            rest = self._held.after(place)
             self._open_parser()
             return rest
-        if self._collector.in_record or not self._errors:  # later errors between records are the first one's
-            self._collector.reject("truncated_file" if final else "invalid_xml")
+        in_record = self._collector.in_record
+        if code == _NO_ELEMENTS and not self._collector.met_element:
+            self._parser = None
+            return b""
+        if in_record or not self._errors:  # later errors between records are the first one's
+            self._collector.reject("truncated_file" if code in _CUT_OFF else "invalid_xml")
         self._errors += 1
         if self._errors > _MAX_ERRORS:
             return self._stop("corrupt_file")
+        if in_record and self._may_reread > 0 and self._held.holds(self._collector.began):
+            self._may_reread -= place - self._collector.began
+            place = self._collector.began + 1
         self._parser = None
-        return rest[1:]
+        return self._held.after(max(place, 1))
 
     def _seek(self, data: bytes) -> bytes:
         found = self._next_record.search(data) if self._next_record else None
@@ -175,6 +201,36 @@ class _XmlStream:
             return b""
         self._open_parser(self._path.above)
         return data[found.start() :]
+
+
+class _Held:
+    """The bytes of the document since the record at hand began, as far as they are no more than a record may have."""
+
+    def __init__(self, max_bytes: int):
+        self._max_bytes = max_bytes
+        self.clear()
+
+    def clear(self) -> None:
+        self._slices: list[bytes] = []
+        self._first = self.fed = 0  # the place of the first byte held, and of the end
+
+    def add(self, data: bytes) -> None:
+        self._slices.append(data)
+        self.fed += len(data)
+
+    def keep_from(self, place: int) -> None:
+        """Let go of what is before the slice of a place, and of everything where that is still too much."""
+        while self._slices and (
+            self._first + len(self._slices[0]) <= place or self.fed - self._first > 2 * self._max_bytes
+        ):
+            self._first += len(self._slices.pop(0))
+
+    def holds(self, place: int) -> bool:
+        return self._first <= place
+
+    def after(self, place: int) -> bytes:
+        """What was fed from a place on, as far as it is held."""
+        return b"".join(self._slices)[max(0, place - self._first) :]
 
 
 def _check_entity(name: str, is_parameter: bool, value: str | None, *_place: Any) -> None:

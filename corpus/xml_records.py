@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html.entities import html5
 from typing import Any
 
@@ -25,7 +26,9 @@ class Refused(Exception):
 class RecordCollector:
     """Takes expat's events; finished records wait in `ready`. Nested matches belong to the outermost one."""
 
-    def __init__(self, reading: Reading):
+    def __init__(self, reading: Reading, where: Callable[[], int]):
+        """`where` says at which byte of its document the element that begins now stands."""
+        self._where = where
         self._path, self._maker, self._max_bytes = (
             parse_path(reading.text_field),
             RecordMaker(reading),
@@ -47,6 +50,8 @@ class RecordCollector:
         """A document begins, or a piece of one whose elements above are taken to be `above`."""
         self._names, self._attributes = list(above), [dict[str, str]() for _ in above]
         self._depth = 0  # of the record's element; 0 outside of records
+        self.began = 0  # the byte where the record's element stands in its document
+        self.met_element = False
         self._joiner: TextJoiner | None = (
             None  # None outside of records, in what is ignored, and in a record too long
         )
@@ -75,6 +80,7 @@ class RecordCollector:
         names, joiner = self._names, self._joiner
         names.append(name)
         self._attributes.append(attributes)
+        self.met_element = True
         if len(names) > MAX_DEPTH:
             raise Refused("nested_too_deep")
         if joiner is not None:
@@ -117,7 +123,7 @@ class RecordCollector:
     # ── records ──
 
     def _begin_record(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth = len(self._names)
+        self._depth, self.began = len(self._names), self._where()
         self._joiner = TextJoiner(self._kinds)
         self._joiner.begin(name, attributes.get("xml:space"))
         if self._all_attributes:
