@@ -5,7 +5,7 @@ The text itself is never rewritten in the lake: an edit is applied where text le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 
@@ -21,12 +21,10 @@ def edit_text(
     """
     removed = [(cut["start"], cut["end"], b"") for cut in cuts]
     masked = [
-        (span["start"], span["end"], b"<%s>" % span["type"].upper().encode())
+        (start, end, b"<%s>" % span["type"].upper().encode())
         for span in pii
         if actions.get(span["type"]) == "mask"
-    ]
-    masked = [
-        span for span in masked if not any(start < span[1] and span[0] < end for start, end, _ in removed)
+        for start, end in _outside(span["start"], span["end"], removed)
     ]
     if not removed and not masked:
         return text
@@ -35,3 +33,15 @@ def edit_text(
         pieces += [source[at:start], replacement]
         at = end
     return b"".join([*pieces, source[at:]]).decode()
+
+
+def _outside(start: int, end: int, removed: Iterable[tuple[int, int, bytes]]) -> Iterator[tuple[int, int]]:
+    """What is left of a span beside the cuts: half a telephone number is still one's own."""
+    for cut_start, cut_end, _ in removed:
+        if cut_end <= start or end <= cut_start:
+            continue
+        if start < cut_start:
+            yield start, cut_start
+        start = cut_end
+    if start < end:
+        yield start, end

@@ -76,20 +76,20 @@ def run_calls(calls: Sequence[Call], workers: int, what: str, progress: Progress
             call.function(*call.arguments)
             advance(call)
         return
-    # A dead worker breaks its whole pool and does not say which call it was on. So the second time round the calls that
-    # were under way go first and one by one: the one that kills its worker again is the culprit.
-    suspects, rest = _in_pool(list(calls), workers, advance)
-    for call in suspects:
-        lost, _ = _in_pool([call], 1, advance)
-        if lost:
+    # A dead worker breaks its whole pool and does not say which call it was on. So the calls that were under way go next,
+    # one by one: the one that kills its worker again is the culprit. Every call has its own second chance.
+    waiting = list(calls)
+    while waiting:
+        suspects, waiting = _in_pool(waiting, workers, advance)
+        for call in suspects:
+            lost, unstarted = _in_pool([call], 1, advance)
+            if lost or unstarted:
+                raise PartError(
+                    f"{what}: the worker on {call.label} died twice (killed, or out of memory). Nothing half-written is left; the same command resumes."
+                )
+        if waiting and not suspects:
             raise PartError(
-                f"{what}: the worker on {call.label} died twice (killed, or out of memory). Nothing half-written is left; the same command resumes."
-            )
-    if rest:
-        lost, unstarted = _in_pool(rest, workers, advance)
-        if lost or unstarted:
-            raise PartError(
-                f"{what}: a worker died again; it was on one of {', '.join(call.label for call in lost)}. The same command resumes."
+                f"{what}: workers die before they start on {waiting[0].label}. The same command resumes."
             )
 
 

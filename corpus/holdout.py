@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,22 +93,18 @@ def freeze(
     rows = rows.set_column(0, "holdout_id", pa.array([id] * rows.num_rows, pa.string()))
     part = lake.write_part("held_out", id, rows)
     staged = lake.stage()
-    hashes = pa.table({"content_hash": pa.array(sorted(rows["content_hash"].to_pylist()), pa.string())})
-    pq.write_table(hashes, staged / "content_hashes.parquet")  # what may be shared without the text
-    write_files(staged)
-    manifest = lake.commit(
-        Manifest(
-            "holdout",
-            id,
-            "draw",
-            VERSION,
-            identity_,
-            tuple(parents),
-            {"held_out": (part,)},
-            summary=dict(summary),
-        ),
-        staged,
-    )
+    try:
+        hashes = pa.table({"content_hash": pa.array(sorted(rows["content_hash"].to_pylist()), pa.string())})
+        pq.write_table(hashes, staged / "content_hashes.parquet")  # what may be shared without the text
+        write_files(staged)
+        manifest = lake.commit(
+            Manifest(
+                "holdout", id, "draw", VERSION, identity_, tuple(parents), {"held_out": (part,)}, summary=dict(summary)
+            ),
+            staged,
+        )  # fmt: skip
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
     lake.create_json(_freeze_path(lake, config.name), {"id": id, "time_utc": now_utc()})
     winner = frozen(lake, config)
     assert winner is not None

@@ -10,7 +10,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,15 @@ from corpus.fingerprint import ID_HEX, fingerprint
 from corpus.lake import Lake, Manifest, artifact_id
 from corpus.part import Part
 from corpus.readers import EXTRACTION_VERSION, Reading, Record, read_records
-from corpus.schema import DOCUMENTS, REJECTS
+from corpus.schema import DATASETS, REJECTS
 
 Files = list[tuple[FileRef, str]]  # (file, content hash) in content order
 
 VERSION = 1
 CUT_BYTES = 32 << 20  # extracted text of a part
+CUT_ROWS = (
+    65_536  # a part of tiny documents is work too: half a kilobyte of signature each, whatever the text
+)
 MEAN_GROUP, MAX_GROUP = 32 << 20, 64 << 20  # stored bytes of a group of small files
 MAX_GROUP_FILES = 20_000  # a group of tiny files is work too
 
@@ -181,21 +184,28 @@ def group(files: list[tuple[FileRef, str, int]]) -> list[Unit]:
 def ingest_unit(root: str, name: str, reading: Reading, unit: Unit, key: str, sample: float) -> None:
     """Read a unit's files and commit its parts. Memory is bounded by one part."""
     lake = Lake(Path(root))
-    writer = _UnitWriter(lake, key)
-    sampled_out = 0
+    documents, rejects = (_Cutter(lake, dataset, key) for dataset in ("documents", "rejects"))
+    tally = {"files": len(unit.files), "sampled_out": 0, "bytes": 0}
     for ref, hash, k in unit.files:
         check_unchanged(ref)
+        last = -1
         for record in read_records(ref, reading):
             if not isinstance(record, Record):
-                writer.rejects.append((name, hash, k, record.position, record.reason))
+                row: tuple[Any, ...] = (name, hash, k, record.position, record.reason)
+                rejects.add(dict(zip(REJECTS.names, row, strict=True)), 0)
                 continue
-            row = document_row(name, hash, k, record)
-            if sample < 1 and not in_sample(row["content_hash"], sample):
-                sampled_out += 1
+            assert record.position > last, (
+                f"{ref.path}: record {record.position} after {last}: a doc_id twice"
+            )
+            last = record.position
+            document = document_row(name, hash, k, record)
+            if sample < 1 and not in_sample(document["content_hash"], sample):
+                tally["sampled_out"] += 1
                 continue
-            writer.add(row)
+            tally["bytes"] += document["num_bytes"]
+            documents.add(document, document["num_bytes"])
         check_unchanged(ref)
-    writer.finish({"files": len(unit.files), "sampled_out": sampled_out})
+    lake.commit_task("ingest", key, {"documents": documents.finish(), "rejects": rejects.finish()}, tally)
 
 
 def document_row(source: str, file_hash: str, occurrence: int, record: Record) -> dict[str, Any]:
@@ -232,45 +242,37 @@ def in_sample(content: str, share: float) -> bool:
     )
 
 
-@dataclass
-class _UnitWriter:
-    """Collects rows and writes a part whenever the text in hand reaches the cut."""
+class _Cutter:
+    """Collects rows, column by column, and writes a part whenever the text in hand, or the rows, reach the cut."""
 
-    lake: Lake
-    key: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    rejects: list[tuple[Any, ...]] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
-    bytes: int = 0
-    total_bytes: int = 0
+    def __init__(self, lake: Lake, dataset: str, key: str):
+        self._lake, self._dataset, self._key = lake, dataset, key
+        self._schema = DATASETS[dataset]
+        self._parts: list[Part] = []
+        self._start()
 
-    def add(self, row: dict[str, Any]) -> None:
-        if self.rows and self.bytes + row["num_bytes"] > CUT_BYTES:
-            self.flush()
-        self.rows.append(row)
-        self.bytes += row["num_bytes"]
-        self.total_bytes += row["num_bytes"]
+    def _start(self) -> None:
+        self._columns: dict[str, list[Any]] = {name: [] for name in self._schema.names}
+        self._rows = self._bytes = 0
 
-    def flush(self) -> None:
-        if self.rows:
-            part_key = fingerprint([self.key, len(self.parts)])
-            self.parts.append(
-                self.lake.write_part("documents", part_key, pa.Table.from_pylist(self.rows, schema=DOCUMENTS))
-            )
-            self.rows, self.bytes = [], 0
+    def add(self, row: Mapping[str, Any], num_bytes: int) -> None:
+        if self._rows and (self._bytes + num_bytes > CUT_BYTES or self._rows >= CUT_ROWS):
+            self._flush()
+        for name, column in self._columns.items():
+            column.append(row[name])
+        self._rows += 1
+        self._bytes += num_bytes
 
-    def finish(self, tally: dict[str, Any]) -> None:
-        self.flush()
-        rejects = []
-        if self.rejects:
-            columns = [list(column) for column in zip(*self.rejects, strict=True)]
-            rejects = [self.lake.write_part("rejects", self.key, pa.table(columns, schema=REJECTS))]
-        self.lake.commit_task(
-            "ingest",
-            self.key,
-            {"documents": self.parts, "rejects": rejects},
-            {**tally, "bytes": self.total_bytes},
-        )
+    def _flush(self) -> None:
+        table = pa.table(self._columns, schema=self._schema)
+        part_key = fingerprint([self._key, len(self._parts)])
+        self._parts.append(self._lake.write_part(self._dataset, part_key, table))
+        self._start()
+
+    def finish(self) -> list[Part]:
+        if self._rows:
+            self._flush()
+        return self._parts
 
 
 # ── the artifact ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -283,12 +285,13 @@ def _write_facts(lake: Lake, name: str, source: Source, manifest: Manifest, unit
         "format": source.format or "", "curated": source.curated, "num_files": sum(len(unit.files) for unit in units), "num_documents": manifest.rows("documents"),
         "num_rejects": manifest.rows("rejects"), "num_bytes": manifest.summary["bytes"],
     }  # fmt: skip
-    write_facts(lake, "sources", [row])
+    subject = f"{name} {manifest.id}"
+    write_facts(lake, "sources", [row], subject)
     names = [
         {"source": name, "documents_id": manifest.id, "file": ref.path, "file_hash": hash, "occurrence": k, "bytes": ref.size}
         for unit in units for ref, hash, k in unit.files
     ]  # fmt: skip
-    write_facts(lake, "files", names)
+    write_facts(lake, "files", names, subject)
 
 
 def open_documents(lake: Lake, manifest: Manifest, columns: list[str]) -> Iterator[pa.Table]:

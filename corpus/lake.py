@@ -16,12 +16,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import shutil
 import time
-import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,90 +28,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.errors import LakeError, UnknownName
-from corpus.fingerprint import fingerprint, hash_file
-from corpus.part import Part, publish, sync_folder, write_part
-from corpus.process import is_alive
+from corpus.fingerprint import hash_file
+from corpus.manifest import (
+    FORMAT,
+    READABLE_FORMATS,
+    FileEntry,
+    Manifest,
+    TaskRecord,
+    artifact_id,
+    parts_from_json,
+    parts_to_json,
+)
+from corpus.part import Part, publish, staging_path, sync_folder, write_part, writing
+from corpus.process import is_abandoned, stamp
 
-FORMAT = 1
-READABLE_FORMATS = {1}
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    bytes: int
-    hash: str
-
-
-@dataclass(frozen=True)
-class TaskRecord:
-    """What a finished unit of work left: parts by dataset, in order, and a small tally."""
-
-    kind: str
-    key: str
-    parts: dict[str, tuple[Part, ...]]
-    tally: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """An artifact. `id` is the fingerprint of (kind, operator, version, identity, parents); circumstance is not in it."""
-
-    kind: str
-    id: str
-    operator: str
-    version: int
-    identity: dict[str, Any]
-    parents: tuple[tuple[str, str], ...]  # (kind, id)
-    datasets: dict[str, tuple[Part, ...]] = field(default_factory=dict)
-    files: dict[str, FileEntry] = field(default_factory=dict)
-    summary: dict[str, Any] = field(default_factory=dict)
-
-    def parts(self, dataset: str) -> tuple[Part, ...]:
-        return self.datasets.get(dataset, ())
-
-    def rows(self, dataset: str) -> int:
-        return sum(part.rows for part in self.parts(dataset))
-
-    def parent(self, kind: str) -> str:
-        """The id of the only parent of a kind; KeyError without one."""
-        return self.parents_of(kind)[0]
-
-    def parents_of(self, kind: str) -> list[str]:
-        found = [id for parent, id in self.parents if parent == kind]
-        if not found:
-            raise KeyError(f"{self.kind} {self.id} has no parent of kind {kind!r}")
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        tree = asdict(self)
-        return {
-            "format": FORMAT,
-            **tree,
-            "parents": [list(parent) for parent in self.parents],
-            "datasets": _parts_json(self.datasets),
-        }
-
-    @classmethod
-    def from_json(cls, tree: Mapping[str, Any]) -> Manifest:
-        return cls(
-            kind=tree["kind"], id=tree["id"], operator=tree["operator"], version=tree["version"], identity=tree["identity"],
-            parents=tuple((kind, id) for kind, id in tree["parents"]), datasets=_parts_from(tree["datasets"]),
-            files={name: FileEntry(**entry) for name, entry in tree["files"].items()}, summary=tree["summary"],
-        )  # fmt: skip
-
-
-def artifact_id(
-    kind: str, operator: str, version: int, identity: Mapping[str, Any], parents: Iterable[tuple[str, str]]
-) -> str:
-    return fingerprint(
-        {
-            "kind": kind,
-            "operator": operator,
-            "version": version,
-            "identity": dict(identity),
-            "parents": [list(p) for p in parents],
-        }
-    )
+__all__ = ["FORMAT", "FileEntry", "Lake", "Manifest", "TaskRecord", "artifact_id", "circumstance", "now_utc"]
 
 
 class Lake:
@@ -128,26 +58,33 @@ class Lake:
             raise LakeError(
                 f"the lake {str(root)!r} is a URL; a lake on an object store is not supported yet. Give a local folder."
             )
-        root = Path(root).resolve()
-        stamp = root / "format.json"
-        if stamp.exists():
-            found = json.loads(stamp.read_text()).get("format")
-            if found not in READABLE_FORMATS:
-                raise LakeError(
-                    f"{root} is a lake of format {found!r}; this version reads {sorted(READABLE_FORMATS)}. Use the version of Tilth that wrote it."
-                )
-        elif create:
-            if root.exists() and any(root.iterdir()):
-                raise LakeError(
-                    f"{root} is a folder that holds other things and no lake. Give an empty or a new folder."
-                )
-            lake = cls(root)
-            lake.write_json(stamp, {"format": FORMAT})
-        else:
+        lake = cls(Path(root).resolve())
+        found = lake._read_json(lake.root / "format.json")
+        if found is None and not create:
             raise UnknownName(
-                f"there is no lake at {root}. Make one with `tilth run RECIPE`, or give another with --lake."
+                f"there is no lake at {lake.root}. Make one with `tilth run RECIPE`, or give another with --lake."
             )
-        return cls(root)
+        if found is None:
+            lake._refuse_other_things()
+            lake.create_json(lake.root / "format.json", {"format": FORMAT})
+            found = lake._read_json(lake.root / "format.json") or {}
+        if found.get("format") not in READABLE_FORMATS:
+            raise LakeError(
+                f"{lake.root} is a lake of format {found.get('format')!r}; this version reads {sorted(READABLE_FORMATS)}. Use the version of Tilth that wrote it."
+            )
+        return lake
+
+    def _refuse_other_things(self) -> None:
+        """A lake is not made where other things are; whoever makes one writes format.json before anything else."""
+        if self.root.exists() and not self.root.is_dir():
+            raise LakeError(f"{self.root} is a file. Give an empty or a new folder.")
+        others = self.root.exists() and [
+            path for path in self.root.iterdir() if not path.name.startswith(".format.json.")
+        ]
+        if others and not (self.root / "format.json").exists():
+            raise LakeError(
+                f"{self.root} is a folder that holds other things and no lake. Give an empty or a new folder."
+            )
 
     # ── parts and tasks ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,17 +97,26 @@ class Lake:
     def write_part(self, dataset: str, key: str, table: pa.Table) -> Part:
         return write_part(self.part_path(dataset, key), dataset, key, table)
 
-    def read_part(self, part: Part, columns: list[str] | None = None) -> pa.Table:
+    def read_part(
+        self, part: Part, columns: list[str] | None = None, dictionary: list[str] | None = None
+    ) -> pa.Table:
+        """A part's rows; columns in `dictionary` come dictionary-encoded (many rows, few texts)."""
         try:
-            return pq.read_table(self.path_of(part), columns=columns, partitioning=None)
+            return pq.read_table(
+                self.path_of(part), columns=columns, partitioning=None, read_dictionary=dictionary
+            )
         except (OSError, pa.ArrowInvalid) as error:
             raise LakeError(
                 f"the part {part.dataset}/{part.key} is missing or damaged: {error}. Restore it, or start a new lake."
             ) from error
 
     def task(self, kind: str, key: str) -> TaskRecord | None:
-        tree = self._read_json(self._task_path(kind, key))
-        return None if tree is None else TaskRecord(kind, key, _parts_from(tree["parts"]), tree["tally"])
+        path = self._task_path(kind, key)
+        tree = self._read_json(path)
+        with _well_formed(path):
+            return (
+                None if tree is None else TaskRecord(kind, key, parts_from_json(tree["parts"]), tree["tally"])
+            )
 
     def commit_task(
         self, kind: str, key: str, parts: Mapping[str, Iterable[Part]], tally: Mapping[str, Any] | None = None
@@ -179,7 +125,7 @@ class Lake:
             kind, key, {name: tuple(found) for name, found in parts.items()}, dict(tally or {})
         )
         self.write_json(
-            self._task_path(kind, key), {"parts": _parts_json(record.parts), "tally": record.tally}
+            self._task_path(kind, key), {"parts": parts_to_json(record.parts), "tally": record.tally}
         )
         return record
 
@@ -192,14 +138,21 @@ class Lake:
         return self.root / kind / id
 
     def find(self, kind: str, id: str) -> Manifest | None:
-        tree = self._read_json(self.folder(kind, id) / "manifest.json")
+        path = self.folder(kind, id) / "manifest.json"
+        tree = self._read_json(path)
         if tree is None:
             return None
         if tree.get("format") not in READABLE_FORMATS:
             raise LakeError(
                 f"{kind} {id} has manifest format {tree.get('format')!r}; this version reads {sorted(READABLE_FORMATS)}."
             )
-        return Manifest.from_json(tree)
+        with _well_formed(path):
+            found = Manifest.from_json(tree)
+        if (found.kind, found.id) != (kind, id):
+            raise LakeError(
+                f"{path} is the manifest of {found.kind} {found.id}. Put it back, or delete this folder."
+            )
+        return found
 
     def get(self, kind: str, id: str) -> Manifest:
         found = self.find(kind, id)
@@ -220,8 +173,16 @@ class Lake:
 
     def stage(self) -> Path:
         """A new folder on the lake's file system, to be committed by `commit(manifest, staged)` or deleted."""
-        folder = self.root / ".staging" / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        folder.mkdir(parents=True)
+        return self._temporary(".staging")
+
+    def scratch(self) -> Path:
+        """A new folder where folds may spill; emptied by whoever uses it."""
+        return self._temporary(".scratch")
+
+    def _temporary(self, kind: str) -> Path:
+        folder = self.root / kind / stamp()
+        with writing(folder):
+            folder.mkdir(parents=True)
         return folder
 
     def commit(
@@ -234,17 +195,18 @@ class Lake:
         home = self.folder(manifest.kind, manifest.id)
         outer = self.stage()
         try:
-            if staged is not None:
-                os.rename(staged, outer / "files")
-                manifest = Manifest(**{**manifest.__dict__, "files": _file_entries(outer / "files")})
-            self.write_json(outer / "context.json", {**circumstance(), **(context or {})})
-            self.write_json(outer / "manifest.json", manifest.to_json())
-            home.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                publish(outer, home)
-            except OSError:
-                if not (home / "manifest.json").exists():
-                    raise
+            with writing(home):
+                if staged is not None:
+                    os.rename(staged, outer / "files")
+                    manifest = replace(manifest, files=_file_entries(outer / "files"))
+                self.write_json(outer / "context.json", {**circumstance(), **(context or {})})
+                self.write_json(outer / "manifest.json", manifest.to_json())
+                home.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    publish(outer, home)
+                except OSError:
+                    if not (home / "manifest.json").exists():
+                        raise
         finally:
             shutil.rmtree(outer, ignore_errors=True)
         return self.get(manifest.kind, manifest.id)
@@ -268,47 +230,55 @@ class Lake:
     def runs(self) -> Path:
         return self.root / "runs"
 
-    def scratch(self) -> Path:
-        """Where folds may spill; emptied by whoever uses it."""
-        folder = self.root / ".scratch" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        folder.mkdir(parents=True)
-        return folder
-
     def write_json(self, path: Path, tree: Mapping[str, Any]) -> None:
         """Replace `path` atomically and durably."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        publish(_staged_json(path, tree), path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staging = _staged_json(path, tree)
+            try:
+                publish(staging, path)
+            finally:
+                staging.unlink(missing_ok=True)
 
     def create_json(self, path: Path, tree: Mapping[str, Any]) -> bool:
         """Create `path` with this content, whole, if and only if nothing is there; says whether it did."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staging = _staged_json(path, tree)
-        try:
-            os.link(staging, path)
-            sync_folder(path.parent)
-            return True
-        except FileExistsError:
-            return False
-        finally:
-            staging.unlink(missing_ok=True)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staging = _staged_json(path, tree)
+            try:
+                os.link(staging, path)
+                sync_folder(path.parent)
+                return True
+            except FileExistsError:
+                return False
+            finally:
+                staging.unlink(missing_ok=True)
 
     def _read_json(self, path: Path) -> dict[str, Any] | None:
         try:
-            return json.loads(path.read_text("utf-8"))
-        except FileNotFoundError:
+            tree = json.loads(path.read_text("utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise LakeError(
-                f"{path} is damaged: {error}. It was not written by Tilth in this form; restore it or delete it."
-            ) from error
+        except OSError as error:
+            raise LakeError(f"cannot read {path}: {error.strerror or error}. Make it readable.") from error
+        except ValueError as error:  # not JSON, or not UTF-8
+            raise _damaged(path, str(error)) from error
+        if not isinstance(tree, dict):
+            raise _damaged(path, f"it holds a {type(tree).__name__}")
+        return tree
 
     def sweep(self, older_than_seconds: float = 86_400) -> None:
-        """Delete staging and scratch folders that a killed process left behind."""
-        for folder in [*(self.root / ".staging").glob("*"), *(self.root / ".scratch").glob("*")]:
-            owner = re.match(r"(\d+)-", folder.name)
-            dead = owner is not None and not is_alive(int(owner[1]))
-            if dead or time.time() - folder.stat().st_mtime > older_than_seconds:
-                shutil.rmtree(folder, ignore_errors=True)
+        """Delete what a killed process left half-done: staging and scratch folders, temporary files beside parts and facts."""
+        for kind in (".staging", ".scratch"):
+            for folder in (self.root / kind).glob("*"):
+                if is_abandoned(folder, older_than_seconds):
+                    shutil.rmtree(folder, ignore_errors=True)
+        for here, _, names in os.walk(self.root):
+            for name in names:
+                if name.startswith(".") and name.endswith(".tmp"):
+                    path = Path(here, name)
+                    if is_abandoned(path, older_than_seconds):
+                        path.unlink(missing_ok=True)
 
 
 def circumstance() -> dict[str, Any]:
@@ -327,7 +297,7 @@ def now_utc() -> int:
 
 
 def _staged_json(path: Path, tree: Mapping[str, Any]) -> Path:
-    staging = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    staging = staging_path(path)
     with staging.open("w", encoding="utf-8") as file:
         json.dump(tree, file, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
         file.flush()
@@ -336,15 +306,25 @@ def _staged_json(path: Path, tree: Mapping[str, Any]) -> Path:
 
 
 def _file_entries(folder: Path) -> dict[str, FileEntry]:
+    """Size and hash of every file below, each made durable: the manifest that lists them is."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in paths:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
     return {
         path.relative_to(folder).as_posix(): FileEntry(path.stat().st_size, hash_file(path)) for path in paths
     }
 
 
-def _parts_json(datasets: Mapping[str, Iterable[Part]]) -> dict[str, Any]:
-    return {name: [part.to_json() for part in parts] for name, parts in datasets.items()}
+def _damaged(path: Path, reason: str) -> LakeError:
+    return LakeError(
+        f"{path} is damaged: {reason}. Tilth did not write it like this; restore it, or delete it to have it made again."
+    )
 
 
-def _parts_from(tree: Mapping[str, Any]) -> dict[str, tuple[Part, ...]]:
-    return {name: tuple(Part.from_json(part) for part in parts) for name, parts in tree.items()}
+@contextmanager
+def _well_formed(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error

@@ -11,12 +11,14 @@ import os
 import platform
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from corpus.lake import Lake
+from corpus.part import staging_path
 from corpus.process import is_alive
 
 HEARTBEAT_SECONDS = 5
@@ -28,16 +30,18 @@ def hold_lease(
     lake: Lake, what: str, say: Callable[[str], None], poll_seconds: float = 0.5
 ) -> Iterator[bool]:
     """Hold the lease on `what`, waiting for a living holder; yields whether it had to wait."""
-    path = lake.root / "leases" / f"{what}.json"
+    path, mine = lake.root / "leases" / f"{what}.json", _holder()
     waited = False
-    while not lake.create_json(path, _holder()):
+    while not lake.create_json(path, mine):
         holder = _read(path)
-        if holder is None or _is_dead(path, holder):
+        if holder is None:  # given back just now
+            continue
+        if _is_dead(path, holder):
             _take_away(path, holder)
             continue
         if not waited:
             say(
-                f"waiting: process {holder['pid']} on {holder['host']} is working on the same thing; this one goes on when it has ended"
+                f"waiting: process {holder.get('pid')} on {holder.get('host')} is working on the same thing; this one goes on when it has ended"
             )
         waited = True
         time.sleep(poll_seconds)
@@ -49,17 +53,20 @@ def hold_lease(
     finally:
         stop.set()
         beat.join()
-        path.unlink(missing_ok=True)
+        if _read(path) == mine:
+            path.unlink(missing_ok=True)
 
 
 def _holder() -> dict[str, Any]:
     import psutil
 
-    return {"pid": os.getpid(), "host": platform.node(), "started": psutil.Process().create_time()}
+    started = psutil.Process().create_time()
+    return {"pid": os.getpid(), "host": platform.node(), "started": started, "key": uuid.uuid4().hex}
 
 
 def _is_dead(path: Path, holder: dict[str, Any]) -> bool:
-    if holder.get("host") == platform.node():
+    """A process of this host is asked for; another's heartbeat is the file's mtime."""
+    if holder.get("host") == platform.node() and "pid" in holder:
         return not is_alive(holder["pid"], holder.get("started"))
     try:
         return time.time() - path.stat().st_mtime > STALE_SECONDS
@@ -67,14 +74,14 @@ def _is_dead(path: Path, holder: dict[str, Any]) -> bool:
         return True
 
 
-def _take_away(path: Path, holder: dict[str, Any] | None) -> None:
+def _take_away(path: Path, holder: dict[str, Any]) -> None:
     """Remove a dead holder's lease; of several takers only the one whose rename succeeds removes it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.dead")
+    aside = staging_path(path)
     try:
         os.rename(path, aside)
     except FileNotFoundError:
         return
-    if holder is not None and _read(aside) != holder and not path.exists():
+    if _read(aside) != holder and not path.exists():
         os.rename(aside, path)  # someone alive had taken it in between
         return
     aside.unlink(missing_ok=True)
@@ -82,12 +89,16 @@ def _take_away(path: Path, holder: dict[str, Any] | None) -> None:
 
 def _beat(path: Path, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_SECONDS):
-        if path.exists():
+        with suppress(OSError):  # a lease that is gone is no reason to stop the work
             os.utime(path)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """The holder; None where there is no lease, empty where it cannot be read (only its heartbeat counts then)."""
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
         return None
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -6,10 +6,11 @@ bytes under the same library versions; `rows_hash` says whether content is equal
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from corpus.errors import LakeError
 from corpus.fingerprint import ID_HEX, hash_file
-from corpus.process import check_parent
+from corpus.process import check_parent, stamp
 from corpus.schema import schema_of
 
 ROW_GROUP = 8192
@@ -51,27 +53,52 @@ def write_part(path: Path, dataset: str, key: str, table: pa.Table) -> Part:
     """Write `table`, cast to the dataset's schema, at `path`, atomically; an existing part is replaced by equal content."""
     schema = schema_of(dataset)
     table = pa.table([_column(table, field) for field in schema], schema=schema)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        with open(
-            os.open(staging, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600 if dataset in PRIVATE else 0o644),
-            "wb",
-        ) as file:
-            pq.write_table(
-                table, file, row_group_size=ROW_GROUP, compression="zstd", compression_level=1,
-                use_dictionary=[name for name in schema.names if name not in _PLAIN],
-                write_statistics=[name for name in schema.names if name != "text"],
-            )  # fmt: skip
-            file.flush()
-            os.fsync(file.fileno())
-        part = Part(
-            dataset, key, table.num_rows, staging.stat().st_size, hash_file(staging), rows_hash(table)
-        )
-        publish(staging, path)
-    finally:
-        staging.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = staging_path(path)
+        try:
+            _write_table(staging, dataset, table)
+            part = Part(
+                dataset, key, table.num_rows, staging.stat().st_size, hash_file(staging), rows_hash(table)
+            )
+            publish(staging, path)
+        finally:
+            staging.unlink(missing_ok=True)
     return part
+
+
+def _write_table(path: Path, dataset: str, table: pa.Table) -> None:
+    mode = 0o600 if dataset in PRIVATE else 0o644
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, mode), "wb") as file:
+        pq.write_table(
+            table, file, row_group_size=ROW_GROUP, compression="zstd", compression_level=1,
+            use_dictionary=[name for name in table.column_names if name not in _PLAIN],
+            write_statistics=[name for name in table.column_names if name != "text"],
+        )  # fmt: skip
+        file.flush()
+        os.fsync(file.fileno())
+
+
+# ── writing anything ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def staging_path(path: Path) -> Path:
+    """A temporary name beside `path`; it says whose it is, for `Lake.sweep`."""
+    return path.with_name(f".{path.name}.{stamp()}.tmp")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """An error of the disk becomes a LakeError that says what to do; what was finished before it stays."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        closed = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        advice = "Free some space" if full else "Make the lake writable" if closed else "Look at the disk"
+        raise LakeError(
+            f"cannot write {path}: {error.strerror or error}. {advice}, then run the same command: what was finished is kept."
+        ) from error
 
 
 def publish(staging: Path, path: Path) -> None:

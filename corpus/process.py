@@ -1,13 +1,20 @@
-"""A worker's bond to its parent: a worker never outlives it and never publishes for a parent that is gone.
+"""Processes of this machine: who lives, whose a left-over is, and a worker's bond to its parent.
 
-After `kill -9` of a parent, spawned workers kept writing; hence the death signal and the check before each publication.
+A worker never outlives its parent and never publishes for a parent that is gone: after `kill -9` of a parent, spawned
+workers kept writing; hence the death signal and the check before each publication.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import platform
+import re
 import signal
+import time
+import uuid
+from hashlib import blake2b
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _parent: int | None = None  # set in workers only
@@ -30,11 +37,42 @@ def check_parent() -> None:
 
 
 def is_alive(pid: int, started: float | None = None) -> bool:
-    """Whether a process of this machine lives; `started` (its start time in seconds) tells a reused pid apart."""
+    """Whether a process of this machine lives; `started` (its start time in seconds) tells a reused pid apart.
+
+    A killed process that its parent has not taken note of (in a container often nobody does) is dead.
+    """
     import psutil
 
     try:
         process = psutil.Process(pid)
-        return started is None or abs(process.create_time() - started) < 2
+        same = started is None or abs(process.create_time() - started) < 2
+        return same and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.Error:
         return False
+
+
+# ── whose a temporary file is ───────────────────────────────────────────────────────────────────────────────────────
+
+_STAMP = re.compile(r"(\d+)-([0-9a-f]{8})-[0-9a-f]{12}(?:\.tmp)?$")
+
+
+def stamp() -> str:
+    """A unique end for the name of something temporary, which says whose it is: pid, host, number."""
+    return f"{os.getpid()}-{_host()}-{uuid.uuid4().hex[:12]}"
+
+
+def is_abandoned(path: Path, older_than_seconds: float) -> bool:
+    """Whether what has a stamped name was left by a dead process of this host, or by anyone this long ago."""
+    owner = _STAMP.search(path.name)
+    if owner is None:
+        return False
+    if owner[2] == _host() and not is_alive(int(owner[1])):
+        return True
+    try:
+        return time.time() - path.stat().st_mtime > older_than_seconds
+    except FileNotFoundError:
+        return False
+
+
+def _host() -> str:
+    return blake2b(platform.node().encode(), digest_size=4).hexdigest()

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from corpus.edits import edit_text
 from corpus.errors import GuardStop
 from corpus.fingerprint import fingerprint
@@ -19,6 +17,7 @@ from corpus.lake import Lake, Manifest
 from corpus.part import Part
 
 EDITS_VERSION = 1
+_BATCH_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -31,35 +30,32 @@ class SnapshotPart:
     pii: Part | None
     c4_lines: Part | None  # only where line cuts apply
     pii_actions: Mapping[str, str]
+    kept_hash: str | None = None  # which rows are kept
 
     def text_key(self) -> str:
-        """Fingerprint of everything that decides the kept texts of this part, and nothing else."""
-        assert self.decisions is not None
+        """Fingerprint of everything that decides the kept texts of this part, and nothing else.
+
+        Other rules that keep the same rows give the same key, so what was made of the texts is found again.
+        """
+        assert self.kept_hash is not None
         return fingerprint({
-            "documents": self.documents.key, "kept": self.decisions.rows_hash, "pii": self.pii.key if self.pii else None, "cuts": self.c4_lines.key if self.c4_lines else None,
-            "actions": dict(self.pii_actions), "version": EDITS_VERSION,
+            "documents": self.documents.key, "kept": self.kept_hash, "pii": self.pii.key if self.pii else None, "cuts": self.c4_lines.key if self.c4_lines else None,
+            "masked": sorted(kind for kind, action in self.pii_actions.items() if action == "mask"), "version": EDITS_VERSION,
         })  # fmt: skip
 
 
 def snapshot_parts(lake: Lake, snapshot: Manifest) -> list[SnapshotPart]:
     """The parts of a snapshot in order: sources by name, parts as in their documents."""
-    decisions = iter(snapshot.parts("decisions"))
+    decided = zip(snapshot.parts("decisions"), snapshot.summary["kept_hashes"], strict=True)
     found = []
     for name, entry in sorted(snapshot.identity["sources"].items()):
         documents = lake.get("documents", entry["documents"]).parts("documents")
         pii = _parts(lake, "pii", entry["measured"])
         cuts = _parts(lake, "c4_lines", entry["measured"]) if entry["cut_lines"] else None
         for i, part in enumerate(documents):
-            found.append(
-                SnapshotPart(
-                    name,
-                    part,
-                    next(decisions),
-                    pii[i] if pii else None,
-                    cuts[i] if cuts else None,
-                    snapshot.identity["pii"],
-                )
-            )
+            decisions, kept_hash = next(decided)
+            edits = pii[i] if pii else None, cuts[i] if cuts else None
+            found.append(SnapshotPart(name, part, decisions, *edits, snapshot.identity["pii"], kept_hash))
     return found
 
 
@@ -76,21 +72,15 @@ def kept_texts(lake: Lake, part: SnapshotPart) -> Iterator[tuple[str, str]]:
 
 def edited_texts(lake: Lake, part: SnapshotPart, wanted: Any) -> Iterator[tuple[str, str]]:
     """(doc_id, edited text) of the rows of a part for which the Boolean column `wanted` is true."""
-    documents = lake.read_part(part.documents, ["doc_id", "text"]).filter(wanted)
-    pii = lake.read_part(part.pii, ["spans"]).filter(wanted) if part.pii else None
-    cuts = lake.read_part(part.c4_lines, ["cuts"]).filter(wanted) if part.c4_lines else None
-    for i in range(documents.num_rows):
-        text = documents["text"][i].as_py()
-        if text is None:  # erased
-            continue
-        yield (
-            documents["doc_id"][i].as_py(),
-            edit_text(text, _row(cuts, "cuts", i), _row(pii, "spans", i), part.pii_actions),
-        )
-
-
-def _row(table: pa.Table | None, column: str, i: int) -> list[dict[str, Any]]:
-    return (table[column][i].as_py() or []) if table is not None else []
+    table = lake.read_part(part.documents, ["doc_id", "text"])
+    for edits, column in ((part.pii, "spans"), (part.c4_lines, "cuts")):
+        if edits:
+            table = table.append_column(column, lake.read_part(edits, [column])[column])
+    for batch in table.filter(wanted).to_batches(max_chunksize=_BATCH_ROWS):
+        for row in batch.to_pylist():
+            if row["text"] is not None:  # erased
+                cuts, spans = row.get("cuts") or (), row.get("spans") or ()
+                yield row["doc_id"], edit_text(row["text"], cuts, spans, part.pii_actions)
 
 
 def check_guards(snapshot: Manifest, source_loss: float | None, cluster_size: int | None) -> None:

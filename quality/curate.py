@@ -6,42 +6,39 @@ The one function `curate` reads top to bottom; each step is an artifact that is 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from corpus.catalog import Source
 from corpus.engine import Call, Operator, Progress, run_calls
-from corpus.fingerprint import fingerprint
-from corpus.holdout import Candidate, Holdout, draw, freeze, frozen, held_out_rows
+from corpus.fingerprint import fingerprint, hash_bytes
+from corpus.holdout import Holdout
 from corpus.lake import Lake, Manifest, artifact_id
 from corpus.part import Part
 from corpus.schema import DATASETS
-from corpus.snapshot import SnapshotPart, edited_texts
+from quality.candidates import held_hashes, judge
 from quality.curation import Curation, SourceRules
 from quality.decide import (
     SourceInput,
-    Verdicts,
-    candidate_columns,
     decide_part,
-    edges_table,
-    find_duplicates,
-    part_frames,
-    passes,
     read_signals,
 )
 from quality.funnel import add_tallies, tally_decisions
-from quality.held_out import HeldOutIndex, HeldOutOverlap
+from quality.held_out import HeldOutOverlap
 from quality.measure import Measured, measure
-from quality.near_duplicates import NearDuplicates, find_edges
+from quality.near_duplicates import EDGES_VERSION, NearDuplicates, find_edges
+from quality.set_apart import held_out_set
+from quality.verdicts import Verdicts
 
 VERSION = 1
-EDGES_VERSION = 1
 _SMALL_ROWS = 20_000  # below this, starting workers costs more than deciding
+_EDGES_PER_PART = 1 << 21  # as text, the four ids of a pair take 128 bytes
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def curate(
         for name, (source, manifest) in sources.items()
     ]
     rules = {found.name: curation.for_source(found.name, found.topic, found.role) for found in inputs}
-    held_out = _held_out(lake, inputs, curation, rules, edges, holdout, say) if holdout else None
+    held_out = held_out_set(lake, inputs, curation, rules, edges, holdout, say) if holdout else None
     if held_out:
         index = HeldOutOverlap(str(lake.folder("holdout", held_out.id) / "files" / "index"), held_out.id)
         overlaps = measure(lake, documents, [index], workers, progress, [("holdout", held_out.id)])
@@ -89,7 +86,12 @@ def operators(curation: Curation, tokens: Operator | None) -> list[Operator]:
     return [*found, tokens] if tokens else found
 
 
-# ── near-duplicates and the held-out set ────────────────────────────────────────────────────────────────────────────
+# ── near-duplicates ────────────────────────────────────────────────────────────────────────────
+
+
+def edges_identity(config: NearDuplicates) -> dict[str, Any]:
+    """What decides which pairs are found; the threshold and the keeper order are decided later, over the same pairs."""
+    return {"ngram": config.ngram, "num_perm": config.num_perm, "bands": config.bands}
 
 
 def near_duplicate_edges(
@@ -99,11 +101,11 @@ def near_duplicate_edges(
     config: NearDuplicates | None,
     say: Callable[[str], None],
 ) -> Manifest | None:
-    """The verified pairs among all documents. Thresholds and keeper order are decided later, from the same pairs."""
+    """The verified pairs among all documents of all sources."""
     if config is None:
         return None
     parents = sorted(("minhash", measured[name]["minhash"].id) for name in documents)
-    identity = {"ngram": config.ngram, "num_perm": config.num_perm, "bands": config.bands}
+    identity = edges_identity(config)
     id = artifact_id("near_duplicates", "find_edges", EDGES_VERSION, identity, parents)
     if found := lake.find("near_duplicates", id):
         return found
@@ -120,114 +122,16 @@ def near_duplicate_edges(
         edges, guards = find_edges(pairs, config, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    part = lake.write_part("near_duplicates", id, edges)
-    manifest = Manifest(
-        "near_duplicates",
-        id,
-        "find_edges",
-        EDGES_VERSION,
-        identity,
-        tuple(parents),
-        {"near_duplicates": (part,)},
-        summary={"guards": guards},
+    slices = [edges.slice(at, _EDGES_PER_PART) for at in range(0, max(1, edges.num_rows), _EDGES_PER_PART)]
+    parts = tuple(
+        lake.write_part("near_duplicates", fingerprint([id, number]), found)
+        for number, found in enumerate(slices)
     )
-    return lake.commit(manifest)
-
-
-def _held_out(
-    lake: Lake,
-    inputs: Sequence[SourceInput],
-    curation: Curation,
-    rules: Mapping[str, SourceRules],
-    edges: Manifest | None,
-    config: Holdout,
-    say: Callable[[str], None],
-) -> Manifest:
-    """The recipe's held-out set: the frozen one of its name, or a new draw."""
-    if found := frozen(lake, config):
-        return found
-    say(f"drawing the held-out set {config.name}")
-    candidates = _candidates(lake, inputs, curation, rules)
-    verdicts = find_duplicates(candidates, edges_table(lake, edges), curation)
-    eligible = candidates.filter(~pl.col("doc_id").is_in(list(verdicts.exact.keys() | verdicts.near.keys())))
-    drawn = {found.name: _draw(found, eligible, config) for found in inputs}
-    rows = [
-        row
-        for found in inputs
-        for row in _held_out_texts(
-            lake, found, rules[found.name], curation, {c.doc_id for c in drawn[found.name]}
+    return lake.commit(
+        Manifest(
+            "near_duplicates", id, "find_edges", EDGES_VERSION, identity, tuple(parents), {"near_duplicates": parts}, summary={"guards": guards}
         )
-    ]
-    table = pa.Table.from_pylist(
-        sorted(rows, key=lambda row: (row["source"], row["doc_id"])), schema=DATASETS["held_out"]
-    )
-    raw = {row["doc_id"]: row for row in rows}
-    summary = {
-        "sources": {
-            name: {"documents": len(found), "bytes": sum(c.num_bytes for c in found)}
-            for name, found in drawn.items()
-        }
-    }
-    parents = [("documents", found.documents.id) for found in inputs] + (
-        [("near_duplicates", edges.id)] if edges else []
-    )
-
-    def write_index(folder: Path) -> None:
-        ngram = curation.near_duplicates.ngram if curation.near_duplicates else NearDuplicates().ngram
-        ids, texts = _raw_texts(lake, inputs, set(raw))
-        HeldOutIndex.build(ids, texts, ngram).save(folder / "index")
-
-    identity = [[found.name, [rule.to_json() for rule in rules[found.name].rules]] for found in inputs]
-    return freeze(
-        lake,
-        config,
-        table,
-        [*parents, ("rules", fingerprint([identity, curation.identity()]))],
-        summary,
-        write_index,
-    )
-
-
-def _draw(source: SourceInput, eligible: pl.DataFrame, config: Holdout) -> list[Candidate]:
-    mine = eligible.filter(pl.col("source") == source.name).select("doc_id", "content_hash", "num_bytes")
-    candidates = [Candidate(*row) for row in mine.iter_rows()]
-    return draw(
-        config.name, config, candidates, source.documents.summary["bytes"], source.documents.rows("documents")
-    )
-
-
-def _held_out_texts(
-    lake: Lake, source: SourceInput, rules: SourceRules, curation: Curation, wanted: set[str]
-) -> Iterator[dict[str, Any]]:
-    """Rows of `held_out`: the edited text is stored in the set, so it stays what it was when rules change."""
-    for number, part in enumerate(source.documents.parts("documents")):
-        table = lake.read_part(part, ["doc_id", "content_hash"])
-        chosen = [doc_id in wanted for doc_id in table["doc_id"].to_pylist()]
-        if not any(chosen):
-            continue
-        pii = source.measured["pii"].parts("pii")[number]
-        cuts = source.measured["c4_lines"].parts("c4_lines")[number] if rules.cut_lines else None
-        hashes = dict(zip(table["doc_id"].to_pylist(), table["content_hash"].to_pylist(), strict=True))
-        for doc_id, text in edited_texts(
-            lake, SnapshotPart(source.name, part, None, pii, cuts, curation.pii), pa.array(chosen)
-        ):
-            yield {
-                "doc_id": doc_id, "source": source.name, "role": source.role, "topic": source.topic, "content_hash": hashes[doc_id],
-                "cluster": doc_id, "text": text, "num_bytes": len(text.encode()),
-            }  # fmt: skip
-
-
-def _raw_texts(lake: Lake, inputs: Sequence[SourceInput], wanted: set[str]) -> tuple[list[str], list[str]]:
-    """(doc_ids, unedited texts) in doc_id order: overlap, like every signal, is measured on unedited text."""
-    found: list[tuple[str, str]] = []
-    for source in inputs:
-        for part in source.documents.parts("documents"):
-            ids = lake.read_part(part, ["doc_id"])["doc_id"].to_pylist()
-            if wanted.intersection(ids):
-                texts = lake.read_part(part, ["text"])["text"]
-                found += [(doc_id, texts[i].as_py()) for i, doc_id in enumerate(ids) if doc_id in wanted]
-    found.sort()
-    return [doc_id for doc_id, _ in found], [text for _, text in found]
+    )  # fmt: skip
 
 
 # ── decide and commit ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -242,27 +146,18 @@ def decide(
     id = artifact_id("snapshot", "decide", VERSION, identity, parents)
     if found := lake.find("snapshot", id):
         return found
-    verdicts = judge(lake, inputs, curation, rules, edges, held_out)
+    held = held_hashes(lake, held_out)
+    verdicts = judge(lake, inputs, curation, rules, edges, held)
+    mine = verdicts.by_part()
     calls = [
         Call(
-            f"decisions of {part.key[:8]}",
-            decide_and_write,
-            (
-                str(lake.root),
-                id,
-                found,
-                number,
-                rules[found.name],
-                curation,
-                _held_hashes(lake, held_out),
-                mine,
-            ),
-            part.rows,
+            f"decisions of {part.key[:8]}", decide_and_write,
+            (str(lake.root), id, found.only(number), rules[found.name], curation, held, mine.get((found.name, number))), part.rows,
         )
         for found in inputs
-        for number, part, mine in _parts_with_verdicts(lake, found, verdicts)
+        for number, part in enumerate(found.documents.parts("documents"))
         if lake.task("decide", _key(id, part)) is None
-    ]
+    ]  # fmt: skip
     rows = sum(found.documents.rows("documents") for found in inputs)
     run_calls(calls, workers if rows > _SMALL_ROWS else 1, "decide", progress)
     return lake.commit(_snapshot(lake, id, identity, parents, inputs, verdicts))
@@ -296,99 +191,29 @@ def snapshot_identity(
     return identity, parents
 
 
-def judge(
-    lake: Lake,
-    inputs: Sequence[SourceInput],
-    curation: Curation,
-    rules: Mapping[str, SourceRules],
-    edges: Manifest | None,
-    held_out: Manifest | None,
-) -> Verdicts:
-    """The verdicts that need every document: duplicates among those that fail nothing else."""
-    candidates = _candidates(lake, inputs, curation, rules, _held_hashes(lake, held_out))
-    return find_duplicates(candidates, edges_table(lake, edges), curation)
-
-
-def _candidates(
-    lake: Lake,
-    inputs: Sequence[SourceInput],
-    curation: Curation,
-    rules: Mapping[str, SourceRules],
-    held: set[str] | None = None,
-) -> pl.DataFrame:
-    from quality.decide import held_out_failures
-
-    keep = curation.near_duplicates.keep if curation.near_duplicates else []
-    frames = []
-    for found in inputs:
-        for _, _, frame in part_frames(lake, found):
-            good = passes(frame, rules[found.name], curation)
-            if held is not None:
-                good &= ~held_out_failures(frame, held).select(pl.any_horizontal(pl.all())).to_series()
-            frames.append(
-                candidate_columns(frame, found.curated, keep)
-                .with_columns(pl.lit(found.name).alias("source"))
-                .filter(good)
-            )
-    return (
-        pl.concat(frames)
-        if frames
-        else candidate_columns(_no_documents(), False, keep).with_columns(pl.lit("").alias("source"))
-    )
-
-
-def _no_documents() -> pl.DataFrame:
-    from corpus.schema import DOCUMENTS, MEASURED_SIGNALS
-
-    schema = pa.schema(
-        [
-            *DOCUMENTS,
-            *(pa.field(name, kind) for name, kind in MEASURED_SIGNALS.items() if name not in DOCUMENTS.names),
-        ]
-    )
-    return pl.DataFrame(pl.from_arrow(schema.empty_table()))
-
-
-def _held_hashes(lake: Lake, held_out: Manifest | None) -> set[str]:
-    return set(held_out_rows(lake, held_out)["content_hash"].to_pylist()) if held_out else set()
-
-
-def _parts_with_verdicts(
-    lake: Lake, source: SourceInput, verdicts: Verdicts
-) -> Iterator[tuple[int, Part, Verdicts]]:
-    for number, part in enumerate(source.documents.parts("documents")):
-        yield number, part, verdicts.of(lake.read_part(part, ["doc_id"])["doc_id"].to_pylist())
-
-
 def _key(snapshot_id: str, part: Part) -> str:
     return fingerprint([snapshot_id, part.key])
 
 
 def decide_and_write(
-    root: str,
-    snapshot_id: str,
-    source: SourceInput,
-    number: int,
-    rules: SourceRules,
-    curation: Curation,
-    held: set[str],
-    verdicts: Verdicts,
-) -> None:
-    """In a worker: the decisions and wide signals of one part."""
+    root: str, snapshot_id: str, source: SourceInput, rules: SourceRules, curation: Curation, held: Sequence[str], verdicts: pl.DataFrame | None
+) -> None:  # fmt: skip
+    """In a worker: the decisions and wide signals of a source's only part."""
     lake = Lake(Path(root))
-    part = source.documents.parts("documents")[number]
-    frame = read_signals(lake, source, number)
+    frame = read_signals(lake, source, 0)
     decisions = decide_part(frame, source, rules, curation, held, verdicts)
     fixed = {"snapshot_id": snapshot_id, "source": source.name, "role": source.role, "topic": source.topic}
-    signals = frame.to_arrow().select([name for name in frame.columns if name in DATASETS["signals"].names])
+    signals = frame.select(name for name in frame.columns if name in DATASETS["signals"].names).to_arrow()
     for name, value in fixed.items():
         signals = _set(signals, name, value)
-    key = _key(snapshot_id, part)
+    key = _key(snapshot_id, source.documents.parts("documents")[0])
     written = {
         "decisions": [lake.write_part("decisions", key, _set(decisions, "snapshot_id", snapshot_id))],
         "signals": [lake.write_part("signals", key, signals)],
     }
-    lake.commit_task("decide", key, written, tally_decisions(decisions))
+    kept = np.packbits(decisions["kept"].to_numpy(zero_copy_only=False))
+    tally = tally_decisions(decisions) | {"kept_hash": hash_bytes(kept.tobytes())}
+    lake.commit_task("decide", key, written, tally)
 
 
 def _set(table: pa.Table, name: str, value: str) -> pa.Table:
@@ -406,37 +231,19 @@ def _snapshot(
     verdicts: Verdicts,
 ) -> Manifest:
     datasets: dict[str, list[Part]] = {"decisions": [], "signals": []}
-    tallies = {}
+    tallies, kept_hashes = {}, []
     for found in inputs:
-        records = [
-            record
-            for part in found.documents.parts("documents")
-            if (record := lake.task("decide", _key(id, part)))
-        ]
-        assert len(records) == len(found.documents.parts("documents")), "a part was not decided"
+        parts = found.documents.parts("documents")
+        records = [record for part in parts if (record := lake.task("decide", _key(id, part)))]
+        assert len(records) == len(parts), "a part was not decided"
         tallies[found.name] = add_tallies(record.tally for record in records)
-        for name, parts in datasets.items():
-            parts += [part for record in records for part in record.parts[name]]
-    rejects = {found.name: found.documents.rows("rejects") for found in inputs}
-    partners = [partner for partner, _, _ in [*verdicts.exact.values(), *verdicts.near.values()]]
-    counts = (
-        pl.Series(partners, dtype=pl.String).value_counts().sort(["count", ""], descending=[True, False])
-        if partners
-        else None
-    )
-    largest = (
-        {"keeper": counts[0, 0], "dropped": int(counts[0, 1])}
-        if counts is not None
-        else {"keeper": None, "dropped": 0}
-    )
-    summary = {"sources": tallies, "rejects": rejects, "largest_cluster": largest}
-    return Manifest(
-        "snapshot",
-        id,
-        "decide",
-        VERSION,
-        identity,
-        tuple(parents),
-        {name: tuple(parts) for name, parts in datasets.items()},
-        summary=summary,
-    )
+        kept_hashes += [record.tally["kept_hash"] for record in records]
+        for name, written in datasets.items():
+            written += [part for record in records for part in record.parts[name]]
+    keeper, dropped = verdicts.largest_cluster()
+    summary = {
+        "sources": tallies, "rejects": {found.name: found.documents.rows("rejects") for found in inputs},
+        "largest_cluster": {"keeper": keeper, "dropped": dropped}, "kept_hashes": kept_hashes,
+    }  # fmt: skip
+    final = {name: tuple(parts) for name, parts in datasets.items()}
+    return Manifest("snapshot", id, "decide", VERSION, identity, tuple(parents), final, summary=summary)

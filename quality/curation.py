@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 
 from corpus.config import Count, Section, Share, circumstance, identity
-from corpus.errors import did_you_mean, one_of
+from corpus.errors import ConfigError, did_you_mean, one_of
 from corpus.schema import PII_TYPES
 from quality.near_duplicates import NearDuplicates
 from quality.rules import CUTTING_PRESETS, PRESETS, Bound, Rule, build_rules, check_signal
@@ -98,12 +98,14 @@ class Curation(Section):
             for signal, bound in bounds.items():
                 if signal != "c4_lines":
                     check_signal(signal, bound, f"curation.{where}")
+                elif bound is not None:
+                    raise ValueError(
+                        f"{where}.c4_lines: the line cuts of the c4 preset can only be switched off here: null"
+                    )
         return self
 
     def check_overrides(self, known: set[str]) -> None:
         """Every override must be of a source, topic or role of the recipe; ConfigError names the nearest."""
-        from corpus.errors import ConfigError
-
         for name in self.overrides:
             if name not in known:
                 raise ConfigError(

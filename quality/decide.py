@@ -1,29 +1,26 @@
-"""Decide: verdicts over what was measured. It reads no text and takes seconds; other thresholds need no new measuring.
+"""Decide: verdicts over what was measured, one part at a time. It reads no text and takes seconds; other thresholds need no new measuring.
 
-Order: the recipe's rules on each document by itself (every failing rule is kept), then content that is held out, exact
-duplicates, and last, among documents that fail nothing else, near-duplicates in keeper order. Nothing is written here.
+Order: the recipe's rules on each document by itself (every failing rule is kept), then content that is held out, then what
+only the whole corpus can say (`quality.verdicts`): exact copies and, last, near-duplicates. Nothing is written here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from corpus.lake import Lake, Manifest
 from corpus.part import Part
-from corpus.schema import DATASETS, MEASURED_SIGNALS, OPERATORS
+from corpus.schema import DATASETS, FAILURE, MEASURED_SIGNALS, OPERATORS
 from quality.curation import Curation, SourceRules
-from quality.near_duplicates import walk
+from quality.held_out import NEAR_CONTAINMENT, NEAR_JACCARD, near_held_out_rule
+from quality.verdicts import no_verdicts
 
-NEAR_JACCARD, NEAR_CONTAINMENT = (
-    0.5,
-    0.8,
-)  # to a held-out document: beyond either, a document is not trained on
-DUPLICATE_RULES = ("exact_duplicate", "near_duplicate")
 HELD_OUT_RULES = ("held_out", "near_held_out")
 _DOCUMENT_COLUMNS = ["doc_id", "content_hash", "num_bytes", "date", "own_id", "url", "metadata"]
 
@@ -39,69 +36,69 @@ class SourceInput:
     documents: Manifest
     measured: Mapping[str, Manifest]  # operator name → artifact
 
-
-@dataclass
-class Verdicts:
-    """What was decided across documents. Each maps a doc_id to why it is dropped; absent means it is not."""
-
-    exact: dict[str, tuple[str, float, float]] = field(
-        default_factory=dict
-    )  # doc_id → (partner, Jaccard, containment)
-    near: dict[str, tuple[str, float, float]] = field(
-        default_factory=dict
-    )  # doc_id → (partner, Jaccard, containment)
-    keepers: set[str] = field(default_factory=set)  # documents that others were dropped for
-
-    def of(self, doc_ids: Iterable[str]) -> Verdicts:
-        """The verdicts on these documents only: what a worker on one part needs."""
-        ids = set(doc_ids)
-        return Verdicts(
-            {i: self.exact[i] for i in ids & self.exact.keys()},
-            {i: self.near[i] for i in ids & self.near.keys()},
-            ids & self.keepers,
-        )
-
-    def cluster(self, doc_id: str) -> str | None:
-        partner = self.partner(doc_id)[0]
-        return partner or (doc_id if doc_id in self.keepers else None)
-
-    def partner(self, doc_id: str) -> tuple[str | None, float | None, float | None]:
-        return self.exact.get(doc_id) or self.near.get(doc_id) or (None, None, None)
+    def only(self, number: int) -> SourceInput:
+        """This source as if it had one part: what a worker needs to be sent."""
+        measured = {name: _only(manifest, name, number) for name, manifest in self.measured.items()}
+        return replace(self, documents=_only(self.documents, "documents", number), measured=measured)
 
 
-def part_frames(lake: Lake, source: SourceInput) -> Iterator[tuple[int, Part, pl.DataFrame]]:
+def _only(manifest: Manifest, dataset: str, number: int) -> Manifest:
+    return replace(manifest, datasets={dataset: (manifest.parts(dataset)[number],)}, files={}, summary={})
+
+
+def part_frames(
+    lake: Lake, source: SourceInput, signals: Iterable[str] = MEASURED_SIGNALS
+) -> Iterator[tuple[int, Part, pl.DataFrame]]:
     """(number, documents part, its signals) in order: parts zip by position, nothing is joined."""
     for number, part in enumerate(source.documents.parts("documents")):
-        yield number, part, read_signals(lake, source, number)
+        yield number, part, read_signals(lake, source, number, signals)
 
 
-def read_signals(lake: Lake, source: SourceInput, number: int) -> pl.DataFrame:
+def read_signals(
+    lake: Lake, source: SourceInput, number: int, signals: Iterable[str] = MEASURED_SIGNALS
+) -> pl.DataFrame:
     """The measured signals of one part, with the document columns that rules may use. A column that was not measured is null."""
-    part = source.documents.parts("documents")[number]
+    part, asked = source.documents.parts("documents")[number], set(signals)
     table = lake.read_part(part, _DOCUMENT_COLUMNS)
     for name, manifest in source.measured.items():
-        measured = manifest.parts(name)[number]
-        wanted = [signal for signal in OPERATORS[name].names if signal in MEASURED_SIGNALS]
-        for signal, column in zip(wanted, lake.read_part(measured, wanted).columns, strict=True):
-            table = table.append_column(signal, column)
+        wanted = [
+            signal for signal in OPERATORS[name].names if signal in MEASURED_SIGNALS and signal in asked
+        ]
+        if wanted:
+            measured = lake.read_part(manifest.parts(name)[number], wanted)
+            for signal in wanted:
+                table = table.append_column(signal, measured[signal])
     for signal, kind in MEASURED_SIGNALS.items():
-        if signal not in table.column_names:
+        if signal in asked and signal not in table.column_names:
             table = table.append_column(signal, pa.nulls(table.num_rows, kind))
     return pl.DataFrame(pl.from_arrow(table))
 
 
+def signals_of(rules: SourceRules, curation: Curation) -> set[str]:
+    """The signals that decide whether a document passes by itself and, among copies, is kept."""
+    keep = curation.near_duplicates.keep if curation.near_duplicates else []
+    named = {rule.signal for rule in rules.rules} | {f"num_pii_{kind}" for kind in curation.pii} | {*keep}
+    return named | {"num_chars", "held_out_jaccard", "held_out_containment"}
+
+
 def with_metadata(frame: pl.DataFrame, rules: SourceRules) -> pl.DataFrame:
-    """Add a column for each `metadata.KEY` that a rule names: a number for min and max, text for allow and deny."""
-    for rule in rules.rules:
-        if rule.signal.startswith("metadata.") and rule.signal not in frame.columns:
-            value = pl.col("metadata").str.json_path_match(f"$.{rule.signal.removeprefix('metadata.')}")
-            numeric = rule.kind in ("min", "max") and not isinstance(rule.threshold, str)
-            frame = frame.with_columns(
-                (value.cast(pl.Float64, strict=False) if numeric else value).alias(rule.signal)
-            )
-        if rule.signal == "date" and frame.schema["date"] != pl.String:
-            frame = frame.with_columns(pl.col("date").dt.strftime("%Y-%m-%d"))
+    """Add, as text, a column for each `metadata.KEY` that a rule names, and make the date text: YYYY-MM-DD sorts as it is."""
+    for signal in {rule.signal for rule in rules.rules if rule.signal.startswith("metadata.")}:
+        key = signal.removeprefix("metadata.")
+        paths = [
+            _json_path([key]),
+            _json_path(key.split(".")),
+        ]  # a key may hold dots, or reach into an object
+        found = pl.coalesce(pl.col("metadata").str.json_path_match(path) for path in paths)
+        frame = frame.with_columns(found.alias(signal))
+    if frame.schema["date"] != pl.String:
+        frame = frame.with_columns(pl.col("date").dt.strftime("%Y-%m-%d"))
     return frame
+
+
+def _json_path(keys: Iterable[str]) -> str:
+    quoted = [f'"{key}"' if "'" in key else f"'{key}'" for key in keys]
+    return "$" + "".join(f"[{key}]" for key in quoted)
 
 
 def failing(frame: pl.DataFrame, rules: SourceRules, curation: Curation) -> pl.DataFrame:
@@ -112,156 +109,103 @@ def failing(frame: pl.DataFrame, rules: SourceRules, curation: Curation) -> pl.D
         for kind, action in curation.pii.items()
         if action == "drop"
     ]
-    return with_metadata(frame, rules).select(checks)
+    return with_metadata(frame, rules).select(checks) if checks else pl.DataFrame()
 
 
 def passes(frame: pl.DataFrame, rules: SourceRules, curation: Curation) -> pl.Series:
     """Whether each document passes every rule that needs no other document."""
     failed = failing(frame, rules, curation)
-    return (
-        ~failed.select(pl.any_horizontal(pl.all())).to_series()
-        if failed.width
-        else pl.repeat(True, frame.height, eager=True)
-    )
+    if not failed.width:
+        return pl.repeat(True, frame.height, eager=True)
+    return ~failed.select(pl.any_horizontal(pl.all())).to_series()
 
 
-def held_out_failures(frame: pl.DataFrame, held_out: set[str]) -> pl.DataFrame:
+def held_out_failures(frame: pl.DataFrame, held_out: Iterable[str]) -> pl.DataFrame:
     """The two held-out rules: the text itself is held out, or it is too near to a held-out document."""
-    itself = pl.col("content_hash").is_in(list(held_out)) if held_out else pl.lit(False)
-    near = (
-        (pl.col("held_out_jaccard") >= NEAR_JACCARD) | (pl.col("held_out_containment") >= NEAR_CONTAINMENT)
-    ).fill_null(False)
-    return frame.select(itself.alias("held_out"), (near & ~itself).alias("near_held_out"))
-
-
-# ── across documents ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def keeper_order(candidates: pl.DataFrame, keep: Sequence[str]) -> pl.DataFrame:
-    """Candidates with the one to keep first: the declared keys (curated first, newest date, longest, highest signal), then content.
-
-    The order is total: content_hash, then doc_id, break every tie.
-    """
-    columns = ["num_chars" if key == "length" else key for key in keep]
-    order = [*columns, "content_hash", "doc_id"]
-    return candidates.sort(
-        order, descending=[*[True] * len(columns), False, False], nulls_last=True, maintain_order=True
-    )
-
-
-def find_duplicates(candidates: pl.DataFrame, edges: pa.Table | None, curation: Curation) -> Verdicts:
-    """Which of the documents that pass all else are dropped for another: exact copies first, then near-duplicates.
-
-    `candidates` has doc_id, content_hash and the keeper columns; `edges` the columns of `near_duplicates`.
-    """
-    verdicts = Verdicts()
-    keep = curation.near_duplicates.keep if curation.near_duplicates else ["curated", "date", "length"]
-    ordered = keeper_order(candidates, keep)
-    first: dict[str, str] = {}
-    for doc_id, content in ordered.select("doc_id", "content_hash").iter_rows():
-        if content not in first:
-            first[content] = doc_id
-        elif curation.exact_duplicates:
-            verdicts.exact[doc_id] = (first[content], 1.0, 1.0)
-    if curation.near_duplicates and edges is not None and edges.num_rows:
-        dropped = walk(list(first), edges, curation.near_duplicates.jaccard)
-        by_content: dict[str, list[str]] = {}
-        if not curation.exact_duplicates:
-            for doc_id, content in ordered.select("doc_id", "content_hash").iter_rows():
-                by_content.setdefault(content, []).append(doc_id)
-        for content, (keeper, jaccard, containment) in dropped.items():
-            for doc_id in by_content.get(content, [first[content]]):
-                verdicts.near[doc_id] = (first[keeper], jaccard, containment)
-    for doc_id, (
-        partner,
-        _,
-        _,
-    ) in verdicts.exact.items():  # a copy of a near-duplicate goes with it to the same keeper
-        verdicts.exact[doc_id] = verdicts.near.get(partner, verdicts.exact[doc_id])
-    verdicts.keepers = {found[0] for found in [*verdicts.exact.values(), *verdicts.near.values()]}
-    return verdicts
-
-
-def candidate_columns(frame: pl.DataFrame, curated: bool, keep: Sequence[str]) -> pl.DataFrame:
-    """What the duplicate rules need to know of a document."""
-    signals = [key for key in keep if key not in ("curated", "date", "length")]
-    return frame.select(
-        "doc_id", "content_hash", "num_bytes", "date", "num_chars", *signals, curated=pl.lit(curated)
-    )
+    itself = pl.col("content_hash").is_in(pl.Series(sorted(held_out), dtype=pl.String).implode())
+    return frame.select(itself.alias("held_out"), (near_held_out_rule() & ~itself).alias("near_held_out"))
 
 
 # ── one part's decisions ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def decide_part(
-    frame: pl.DataFrame,
-    source: SourceInput,
-    rules: SourceRules,
-    curation: Curation,
-    held_out: set[str],
-    verdicts: Verdicts,
-) -> pa.Table:
-    """The rows of `decisions` for one part, in its order; `frame` is what `read_signals` gave."""
+    frame: pl.DataFrame, source: SourceInput, rules: SourceRules, curation: Curation, held_out: Iterable[str], verdicts: pl.DataFrame | None
+) -> pa.Table:  # fmt: skip
+    """The rows of `decisions` for one part, in its order.
+
+    `frame` is what `read_signals` gave, `verdicts` the part's rows of `Verdicts.by_part` (None: none of it is a duplicate).
+    """
     frame = with_metadata(frame, rules)
-    ids = frame["doc_id"].to_list()
-    failed = failing(frame, rules, curation).hstack(held_out_failures(frame, held_out)).with_columns(
-        pl.Series("exact_duplicate", [doc_id in verdicts.exact for doc_id in ids], dtype=pl.Boolean),
-        pl.Series("near_duplicate", [doc_id in verdicts.near for doc_id in ids], dtype=pl.Boolean),
-    )  # fmt: skip
-    reasons = failed.select(
-        pl.coalesce([pl.when(pl.col(name)).then(pl.lit(name)) for name in failed.columns])
-    ).to_series()
-    near_held = reasons.is_in(list(HELD_OUT_RULES)).to_list()
-    held = frame.select("held_out_partner", "held_out_jaccard", "held_out_containment").rows()
-    partners = [held[i] if near_held[i] else verdicts.partner(doc_id) for i, doc_id in enumerate(ids)]
-    kept = reasons.is_null()
-    columns: dict[str, Any] = {
-        "doc_id": ids, "source": [source.name] * len(ids), "kept": kept.to_list(), "drop_reason": reasons.to_list(),
-        "failures": _failures(frame, failed, rules, curation, verdicts),
-        "partner": [partner[0] for partner in partners], "partner_jaccard": [partner[1] for partner in partners],
-        "partner_containment": [partner[2] for partner in partners], "cluster": [verdicts.cluster(doc_id) for doc_id in ids],
-        "num_bytes": frame["num_bytes"].to_list(), "num_tokens": frame["num_tokens"].to_list(),
-        "num_masked": _num_masked(frame, curation), "num_cut_bytes": _num_cut_bytes(frame, rules),
-    }  # fmt: skip
-    schema = DATASETS["decisions"]
-    return pa.table({name: pa.array(values, schema.field(name).type) for name, values in columns.items()})
-
-
-def _num_masked(frame: pl.DataFrame, curation: Curation) -> list[int]:
-    masked = [pl.col(f"num_pii_{kind}") for kind, action in curation.pii.items() if action == "mask"]
-    return frame.select(pl.sum_horizontal(masked)).to_series().to_list() if masked else [0] * frame.height
-
-
-def _num_cut_bytes(frame: pl.DataFrame, rules: SourceRules) -> list[int]:
-    if not rules.cut_lines:
-        return [0] * frame.height
-    return (
-        frame.select((pl.col("cut_byte_ratio") * pl.col("num_bytes")).round().cast(pl.Int64))
-        .to_series()
-        .to_list()
+    across = frame.select("doc_id").join(
+        no_verdicts() if verdicts is None else verdicts, on="doc_id", how="left", maintain_order="left"
     )
-
-
-def _failures(
-    frame: pl.DataFrame, failed: pl.DataFrame, rules: SourceRules, curation: Curation, verdicts: Verdicts
-) -> list[list[dict[str, str | None]]]:
-    """For each document its failing rules in order, each with signal, value and threshold as text."""
-    found: list[list[dict[str, str | None]]] = [[] for _ in range(frame.height)]
-    described = {rule.name: (rule.signal, rule.threshold_text()) for rule in rules.rules}
-    threshold = f"{curation.near_duplicates.jaccard:g}" if curation.near_duplicates else ""
-    for name in failed.columns:
-        rows = failed[name].arg_true().to_list()
-        if not rows:
-            continue
-        signal, bound = described.get(name) or _described(name, threshold)
-        values = (
-            frame[signal].gather(rows).to_list()
-            if signal in frame.columns
-            else [verdicts.partner(frame["doc_id"][row])[1] for row in rows]
+    duplicate = across.select(
+        exact_duplicate=pl.col("exact").fill_null(False), near_duplicate=pl.col("near").fill_null(False)
+    )
+    own = failing(frame, rules, curation)
+    failed = pl.concat(
+        [*([own] if own.width else []), held_out_failures(frame, held_out), duplicate], how="horizontal"
+    )
+    reason = pl.coalesce(pl.when(name).then(pl.lit(name)) for name in failed.columns)
+    near_held = pl.col("drop_reason").is_in(HELD_OUT_RULES)
+    partners = [
+        pl.when(near_held).then(held).otherwise(pl.col(other)).alias(name)
+        for name, held, other in (
+            ("partner", frame["held_out_partner"], "partner"), ("partner_jaccard", frame["held_out_jaccard"], "jaccard"),
+            ("partner_containment", frame["held_out_containment"], "containment"),
         )
-        for row, value in zip(rows, values, strict=True):
-            found[row].append({"rule": name, "signal": signal, "value": _text(value), "threshold": bound})
-    return found
+    ]  # fmt: skip
+    decided = across.with_columns(failed.select(reason.alias("drop_reason"))).select(
+        "doc_id", "drop_reason", *partners, "cluster", source=pl.lit(source.name), kept=pl.col("drop_reason").is_null(),
+        num_bytes=frame["num_bytes"], num_tokens=frame["num_tokens"], num_masked=_num_masked(frame, curation), num_cut_bytes=_num_cut_bytes(frame, rules),
+    )  # fmt: skip
+    columns = {name: decided[name].to_arrow() for name in decided.columns}
+    columns["failures"] = _failures(frame.with_columns(across["jaccard"]), failed, rules, curation)
+    schema = DATASETS["decisions"]
+    columns["snapshot_id"] = pa.nulls(frame.height, pa.string())
+    return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
+
+
+def _num_masked(frame: pl.DataFrame, curation: Curation) -> pl.Series:
+    masked = [pl.col(f"num_pii_{kind}") for kind, action in curation.pii.items() if action == "mask"]
+    if not masked:
+        return pl.zeros(frame.height, pl.Int64, eager=True)
+    return frame.select(pl.sum_horizontal(masked).cast(pl.Int64)).to_series()
+
+
+def _num_cut_bytes(frame: pl.DataFrame, rules: SourceRules) -> pl.Series:
+    if not rules.cut_lines:
+        return pl.zeros(frame.height, pl.Int64, eager=True)
+    return frame.select((pl.col("cut_byte_ratio") * pl.col("num_bytes")).round().cast(pl.Int64)).to_series()
+
+
+def _failures(frame: pl.DataFrame, failed: pl.DataFrame, rules: SourceRules, curation: Curation) -> pa.Array:
+    """For each document its failing rules in order, each with signal, value and threshold as text."""
+    near = f"{curation.near_duplicates.jaccard:g}" if curation.near_duplicates else ""
+    described = {rule.name: (rule.signal, rule.threshold_text()) for rule in rules.rules}
+    rows: list[np.ndarray[Any, Any]] = [np.zeros(0, np.int64)]
+    found: dict[str, list[str | None]] = {name: [] for name in ("rule", "signal", "value", "threshold")}
+    for name in failed.columns:
+        at = failed[name].arg_true()
+        signal, threshold = described.get(name) or _described(name, near)
+        rows.append(at.to_numpy())
+        found["rule"] += [name] * len(at)
+        found["signal"] += [signal] * len(at)
+        found["threshold"] += [threshold] * len(at)
+        found["value"] += [_text(value) for value in _values(frame, name, signal).gather(at).to_list()]
+    every = np.concatenate(rows)
+    order = pa.array(np.argsort(every, kind="stable"))
+    offsets = np.append(0, np.cumsum(np.bincount(every, minlength=frame.height)))
+    columns = [pa.array(found[field.name], pa.string()).take(order) for field in FAILURE]
+    values = pa.StructArray.from_arrays(columns, fields=list(FAILURE))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+
+
+def _values(frame: pl.DataFrame, rule: str, signal: str) -> pl.Series:
+    if rule == "exact_duplicate":
+        return pl.repeat(1.0, frame.height, eager=True)
+    return frame["jaccard" if rule == "near_duplicate" else signal]
 
 
 def _described(name: str, near_threshold: str) -> tuple[str, str]:
@@ -274,10 +218,12 @@ def _described(name: str, near_threshold: str) -> tuple[str, str]:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return None if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def edges_table(lake: Lake, manifest: Manifest | None) -> pa.Table | None:
-    parts: Iterable[Part] = manifest.parts("near_duplicates") if manifest else ()
-    tables = [lake.read_part(part) for part in parts]
+    """What the walk over near-duplicates reads of the stored pairs; texts of ids once, not once a pair."""
+    parts = manifest.parts("near_duplicates") if manifest else ()
+    columns = ["content_a", "content_b", "jaccard", "containment"]
+    tables = [lake.read_part(part, columns, dictionary=columns[:2]) for part in parts]
     return pa.concat_tables(tables) if tables else None

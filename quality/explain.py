@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +11,16 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.errors import UnknownName
+from corpus.errors import ConfigError, UnknownName
+from corpus.facts import file_names
+from corpus.fingerprint import canonical_json
+from corpus.holdout import held_out_rows
 from corpus.lake import Lake, Manifest
+from corpus.part import Part
 from corpus.schema import MEASURED_SIGNALS, PII_TYPES
 from corpus.snapshot import SnapshotPart, edited_texts, snapshot_parts
-from quality.curate import judge
+from quality.candidates import held_hashes, judge
+from quality.curate import edges_identity, operators
 from quality.curation import Curation, SourceRules
 from quality.decide import SourceInput, decide_part, part_frames
 from quality.funnel import Tally, add_tallies, tally_decisions
@@ -38,52 +43,51 @@ def why(lake: Lake, snapshot: Manifest, document: str, raw: bool = False) -> Exp
     The text is shown with personal data masked unless `raw`. Raises UnknownName if there is no such document, or several.
     """
     parts = snapshot_parts(lake, snapshot)
-    number, row, doc_id = _find(lake, parts, document)
-    part = parts[number]
-    decision = lake.read_part(snapshot.parts("decisions")[number]).slice(row, 1).to_pylist()[0]
-    signals = lake.read_part(snapshot.parts("signals")[number]).slice(row, 1).to_pylist()[0]
-    found = _document(lake, part, row, raw)
-    partner = None
-    if decision["partner"]:
-        with suppress(UnknownName):  # a held-out partner may have left the corpus since the set was frozen
-            other, other_row, _ = _find(lake, parts, decision["partner"])
-            partner = _document(lake, parts[other], other_row, raw)
-    from corpus.facts import read_facts
-
-    files = [
-        f["file"]
-        for f in read_facts(lake, "files")
-        if f["file_hash"] == found["file_hash"]
-        and f["occurrence"] == found["occurrence"]
-        and f["source"] == found["source"]
-    ]
-    assert doc_id == found["doc_id"]
-    return Explanation(
-        found, {name: signals[name] for name in MEASURED_SIGNALS}, decision, partner, sorted(set(files))
-    )
-
-
-def _find(lake: Lake, parts: Sequence[SnapshotPart], document: str) -> tuple[int, int, str]:
-    """(part number, row, doc_id) of a doc_id, prefix of one, or own id."""
-    found: list[tuple[int, int, str]] = []
-    for number, part in enumerate(parts):
-        table = lake.read_part(part.documents, ["doc_id", "own_id"])
-        match = pc.or_(
-            pc.starts_with(table["doc_id"], document),
-            pc.fill_null(pc.equal(table["own_id"], document), False),
-        )
-        found += [
-            (number, row, table["doc_id"][row].as_py()) for row in pc.indices_nonzero(match).to_pylist()
-        ]
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    places = find_places(lake, parts, document)
+    if not places:
         raise UnknownName(
             f"no document {document!r} in this snapshot. Give a doc_id, the start of one, or a source's own id; `tilth sql` finds them."
         )
-    raise UnknownName(
-        f"{document!r} stands for {len(found)} documents, for instance {', '.join(doc_id for _, _, doc_id in found[:3])}. Give more of it."
-    )
+    if len(places) > 1:
+        listed = ", ".join(doc_id for _, _, doc_id in places[:3])
+        raise UnknownName(
+            f"{document!r} stands for {len(places)} documents, for instance {listed}. Give more of it."
+        )
+    number, row, _ = places[0]
+    decision = lake.read_part(snapshot.parts("decisions")[number]).slice(row, 1).to_pylist()[0]
+    signals = lake.read_part(snapshot.parts("signals")[number]).slice(row, 1).to_pylist()[0]
+    found = _document(lake, parts[number], row, raw)
+    partner = _partner(lake, snapshot, parts, decision["partner"], raw) if decision["partner"] else None
+    names = file_names(lake, snapshot.identity["sources"][found["source"]]["documents"])
+    file = names.get((found["file_hash"], found["occurrence"]))
+    measured = {name: signals[name] for name in MEASURED_SIGNALS}
+    return Explanation(found, measured, decision, partner, [file] if file else [])
+
+
+def find_places(lake: Lake, parts: Sequence[SnapshotPart], document: str) -> list[tuple[int, int, str]]:
+    """(part number, row, doc_id) of every document with this doc_id or own id or, if there is none, this start of a doc_id."""
+    exact: list[tuple[int, int, str]] = []
+    prefix: list[tuple[int, int, str]] = []
+    for number, part in enumerate(parts):
+        table = lake.read_part(part.documents, ["doc_id", "own_id"])
+        same = pc.or_kleene(pc.equal(table["doc_id"], document), pc.equal(table["own_id"], document))
+        for places, match in (exact, same), (prefix, pc.starts_with(table["doc_id"], document)):
+            rows = pc.indices_nonzero(pc.fill_null(match, False)).to_pylist()
+            places += [(number, row, table["doc_id"][row].as_py()) for row in rows]
+    return exact or prefix
+
+
+def _partner(
+    lake: Lake, snapshot: Manifest, parts: Sequence[SnapshotPart], doc_id: str, raw: bool
+) -> dict[str, Any] | None:
+    """The partner's document; one that is only in the held-out set (its source is gone since) is shown from there."""
+    if places := find_places(lake, parts, doc_id):
+        number, row, _ = places[0]
+        return _document(lake, parts[number], row, raw)
+    for id in [id for kind, id in snapshot.parents if kind == "holdout"]:
+        rows = held_out_rows(lake, lake.get("holdout", id))
+        return next(iter(rows.filter(pc.equal(rows["doc_id"], doc_id)).to_pylist()), None)
+    return None
 
 
 def _document(lake: Lake, part: SnapshotPart, row: int, raw: bool) -> dict[str, Any]:
@@ -118,37 +122,65 @@ def what_if(
     num_examples: int = 3,
 ) -> list[Flips]:  # fmt: skip
     """The decisions of `snapshot` beside those under other rules, from stored signals. Nothing is written."""
-    from quality.curate import _held_hashes
-
-    verdicts = judge(lake, inputs, curation, rules, edges, held_out)
-    held = _held_hashes(lake, held_out)
-    old = iter(snapshot.parts("decisions"))
+    check_measured(inputs, curation, edges)
+    held = held_hashes(lake, held_out)
+    verdicts = judge(lake, inputs, curation, rules, edges, held).by_part()
+    before: dict[str, list[Part]] = {source.name: [] for source in inputs}
+    for part in snapshot_parts(lake, snapshot):
+        if part.source in before and part.decisions:
+            before[part.source].append(part.decisions)
     flips = []
-    for source in inputs:
-        pairs = []
-        for _, _, frame in part_frames(lake, source):
-            new = decide_part(frame, source, rules[source.name], curation, held, verdicts)
-            pairs.append((lake.read_part(next(old)), new))
+    for source in sorted(inputs, key=lambda source: source.name):
+        pairs = (
+            (lake.read_part(before[source.name][number]), decide_part(frame, source, rules[source.name], curation, held, verdicts.get((source.name, number))))
+            for number, _, frame in part_frames(lake, source)
+        )  # fmt: skip
         flips.append(_flips(source.name, pairs, num_examples))
     return flips
 
 
-def _flips(source: str, pairs: list[tuple[pa.Table, pa.Table]], num_examples: int) -> Flips:
-    kept: list[pl.DataFrame] = []
-    dropped: list[pl.DataFrame] = []
+def check_measured(inputs: Sequence[SourceInput], curation: Curation, edges: Manifest | None) -> None:
+    """ConfigError if the change asks for a signal, or for pairs, that were not measured, or not with these settings."""
+    for operator in operators(curation, None):
+        wanted = json.loads(canonical_json(operator.identity()))
+        for source in inputs:
+            found = source.measured.get(operator.name)
+            if found is None or (found.version, found.identity) != (operator.version, wanted):
+                raise ConfigError(
+                    f"this change needs {operator.name} measured again: {source.name} was not, or with other settings. Run `tilth curate` with it; what is measured already is kept."
+                )
+    near = curation.near_duplicates
+    if near and (edges is None or edges.identity != edges_identity(near)):
+        raise ConfigError(
+            "this change needs near-duplicates found again, with other bands or for the first time. Run `tilth curate` with it; what is measured already is kept."
+        )
+
+
+_FLIP_SCHEMA = {
+    "doc_id": pl.String, "tokens": pl.Int64, "was": pl.Boolean, "is": pl.Boolean, "reason_before": pl.String, "reason_after": pl.String,
+}  # fmt: skip
+
+
+def _flips(source: str, pairs: Iterable[tuple[pa.Table, pa.Table]], num_examples: int) -> Flips:
+    """Counts over all parts; of the rows only those that flip are kept."""
+    tallies: list[tuple[Tally, Tally]] = []
+    changed = [pl.DataFrame(schema=_FLIP_SCHEMA)]
     for old, new in pairs:
-        both = pl.DataFrame({
-            "doc_id": old["doc_id"].to_pylist(), "tokens": old["num_tokens"].to_pylist(), "was": old["kept"].to_pylist(), "is": new["kept"].to_pylist(),
-            "reason_before": old["drop_reason"].to_pylist(), "reason_after": new["drop_reason"].to_pylist(),
-        }, schema_overrides={"reason_before": pl.String, "reason_after": pl.String, "tokens": pl.Int64})  # fmt: skip
-        kept.append(both.filter(~pl.col("was") & pl.col("is")))
-        dropped.append(both.filter(pl.col("was") & ~pl.col("is")))
-    now_kept, now_dropped = (
-        pl.concat(frames) if frames else pl.DataFrame({"tokens": [], "doc_id": []})
-        for frames in (kept, dropped)
-    )
-    examples = [*now_kept.head(num_examples).to_dicts(), *now_dropped.head(num_examples).to_dicts()]
-    before, after = (add_tallies(tally_decisions(pair[side]) for pair in pairs) for side in (0, 1))
+        columns = [
+            old["doc_id"],
+            old["num_tokens"],
+            old["kept"],
+            new["kept"],
+            old["drop_reason"],
+            new["drop_reason"],
+        ]
+        both = pl.DataFrame(pl.from_arrow(pa.table(columns, names=list(_FLIP_SCHEMA))), schema=_FLIP_SCHEMA)
+        changed.append(both.filter(pl.col("was") != pl.col("is")))
+        tallies.append((tally_decisions(old), tally_decisions(new)))
+    every = pl.concat(changed)
+    kept, dropped = every.filter("is"), every.filter("was")
+    before, after = (add_tallies(pair[side] for pair in tallies) for side in (0, 1))
     return Flips(
-        source, before, after, now_kept.height, int(now_kept["tokens"].sum() or 0), now_dropped.height, int(now_dropped["tokens"].sum() or 0), examples
+        source, before, after, kept.height, int(kept["tokens"].sum()), dropped.height, int(dropped["tokens"].sum()),
+        [*kept.head(num_examples).to_dicts(), *dropped.head(num_examples).to_dicts()],
     )  # fmt: skip

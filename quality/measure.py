@@ -22,24 +22,52 @@ Measured = dict[str, dict[str, Manifest]]  # source → operator name → its ar
 
 
 def measure(
-    lake: Lake, documents: Mapping[str, Manifest], operators: Sequence[Operator], workers: int, progress: Progress | None = None, parents: Sequence[tuple[str, str]] = ()
+    lake: Lake,
+    documents: Mapping[str, Manifest],
+    operators: Sequence[Operator],
+    workers: int,
+    progress: Progress | None = None,
+    parents: Sequence[tuple[str, str]] = (),
 ) -> Measured:
     """Every operator's artifact for every source; parts that are in the lake are not measured again.
 
     `parents` are the artifacts, besides the documents, that the operators close over (a held-out set).
     """
-    calls = [call for manifest in documents.values() for part in manifest.parts("documents") if (call := _call(lake, part, operators))]
+    calls = [
+        call
+        for manifest in documents.values()
+        for part in manifest.parts("documents")
+        if (call := _call(lake, part, operators))
+    ]
     run_calls(calls, workers, "measure", progress)
-    return {source: {operator.name: _artifact(lake, manifest, operator, parents) for operator in operators} for source, manifest in documents.items()}
+    return {
+        source: {operator.name: _artifact(lake, manifest, operator, parents) for operator in operators}
+        for source, manifest in documents.items()
+    }
 
 
 def part_key(operator: Operator, part: Part) -> str:
-    return fingerprint({"operator": operator.name, "version": operator.version, "identity": operator.identity(), "input": part.key})
+    return fingerprint(
+        {
+            "operator": operator.name,
+            "version": operator.version,
+            "identity": operator.identity(),
+            "input": part.key,
+        }
+    )
 
 
 def _call(lake: Lake, part: Part, operators: Sequence[Operator]) -> Call | None:
-    missing = [(operator, key) for operator in operators if lake.task(operator.name, key := part_key(operator, part)) is None]
-    return Call(f"documents part {part.key[:8]}", measure_part, (str(lake.root), part, missing), part.bytes) if missing else None
+    missing = [
+        (operator, key)
+        for operator in operators
+        if lake.task(operator.name, key := part_key(operator, part)) is None
+    ]
+    return (
+        Call(f"documents part {part.key[:8]}", measure_part, (str(lake.root), part, missing), part.bytes)
+        if missing
+        else None
+    )
 
 
 def measure_part(root: str, part: Part, operators: Sequence[tuple[Operator, str]]) -> None:
@@ -56,11 +84,15 @@ def measure_part(root: str, part: Part, operators: Sequence[tuple[Operator, str]
 
 def _checked(operator: Operator, batch: pa.RecordBatch) -> pa.RecordBatch:
     result = operator(batch)
-    assert result.column("doc_id").equals(batch.column("doc_id")), f"{operator.name} changed the rows or their order"
+    assert result.column("doc_id").equals(batch.column("doc_id")), (
+        f"{operator.name} changed the rows or their order"
+    )
     return result
 
 
-def _artifact(lake: Lake, documents: Manifest, operator: Operator, parents: Sequence[tuple[str, str]]) -> Manifest:
+def _artifact(
+    lake: Lake, documents: Manifest, operator: Operator, parents: Sequence[tuple[str, str]]
+) -> Manifest:
     identity: dict[str, Any] = operator.identity()
     lineage = [("documents", documents.id), *parents]
     id = artifact_id(operator.name, operator.name, operator.version, identity, lineage)
@@ -69,4 +101,14 @@ def _artifact(lake: Lake, documents: Manifest, operator: Operator, parents: Sequ
     records = [lake.task(operator.name, part_key(operator, part)) for part in documents.parts("documents")]
     parts = tuple(part for record in records if record for part in record.parts[operator.name])
     assert len(parts) == len(documents.parts("documents")), f"{operator.name}: a part was not measured"
-    return lake.commit(Manifest(operator.name, id, operator.name, operator.version, identity, tuple(lineage), {operator.name: parts}))
+    return lake.commit(
+        Manifest(
+            operator.name,
+            id,
+            operator.name,
+            operator.version,
+            identity,
+            tuple(lineage),
+            {operator.name: parts},
+        )
+    )

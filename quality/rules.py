@@ -6,6 +6,8 @@ The presets are thresholds published for English web prose; their definitions ar
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +40,7 @@ FAILURES: dict[str, tuple[str, str]] = {
     "dup_paragraph_ratio": ("too_few_duplicate_paragraphs", "too_many_duplicate_paragraphs"),
     "dup_paragraph_char_ratio": ("too_few_duplicate_paragraph_chars", "too_many_duplicate_paragraph_chars"),
     "dup_line_ratio": ("too_few_duplicate_lines", "too_many_duplicate_lines"),
-    "dup_line_char_ratio": ("too_few_duplicate_line_chars", "too_many_repeated_line_chars"),
+    "dup_line_char_ratio": ("too_few_repeated_line_chars", "too_many_repeated_line_chars"),
     "num_tokens": ("too_few_tokens", "too_many_tokens"),
     "num_chars": ("too_few_chars", "too_many_chars"),
     "num_bytes": ("too_few_bytes", "too_many_bytes"),
@@ -62,6 +64,8 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 PRESETS["gopher"] = PRESETS["gopher_repetition"] | PRESETS["gopher_quality"]
 CUTTING_PRESETS = {"c4"}  # they also cut lines: switched off where `c4_lines` is overridden with null
 
+METADATA = "metadata."  # before the name of a source's own field: signals that only the source knows
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 TEXT_SIGNALS = {"language", "own_id", "url"}
 SIGNALS = {**dict.fromkeys(MEASURED_SIGNALS), "date": None, "own_id": None, "url": None}
 
@@ -82,6 +86,8 @@ class Bound(Section):
     def _a_number_or_date(cls, value: Any) -> Any:
         if isinstance(value, bool):
             raise ValueError(f"{value!r} is not a bound; give a number (or, for `date`, YYYY-MM-DD)")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{value!r} is not a bound; leave out the side that is open")
         return value
 
     @model_validator(mode="after")
@@ -103,11 +109,13 @@ class Rule:
     threshold: Any
 
     def fails(self) -> pl.Expr:
-        """True where the document fails; a missing value fails no bound."""
+        """True where the document fails; a missing value fails no bound. Metadata is text: a number is read from it."""
         column = pl.col(self.signal)
         if self.kind in ("allow", "deny"):
             listed = column.is_in(list(self.threshold))
             return (~listed if self.kind == "allow" else listed).fill_null(False)
+        if self.signal.startswith(METADATA) and not isinstance(self.threshold, str):
+            column = column.cast(pl.Float64, strict=False)
         bound = pl.lit(self.threshold)
         return (column < bound if self.kind == "min" else column > bound).fill_null(False)
 
@@ -115,7 +123,7 @@ class Rule:
         return (
             ", ".join(self.threshold)
             if self.kind in ("allow", "deny")
-            else f"{self.threshold:g}"
+            else f"{self.threshold:.12g}"
             if isinstance(self.threshold, (int, float))
             else str(self.threshold)
         )
@@ -161,7 +169,7 @@ def _threshold(signal: str, value: Any) -> Any:
 
 def check_signal(signal: str, bound: Bound | None, where: str) -> None:
     """Refuse a rule on a signal that does not exist, or of a form that its type cannot have."""
-    if signal.startswith("metadata."):
+    if signal.startswith(METADATA):
         return
     if signal not in SIGNALS:
         reserved = signal in DATASETS["signals"].names
@@ -182,5 +190,9 @@ def check_signal(signal: str, bound: Bound | None, where: str) -> None:
         raise ConfigError(
             f"{where}: {signal} is a number; {bound.min if isinstance(bound.min, str) else bound.max!r} is text"
         )
+    if signal == "date":
+        for value in (bound.min, bound.max):
+            if value is not None and not (isinstance(value, str) and DATE.fullmatch(value)):
+                raise ConfigError(f"{where}: date: {value!r} is not a day; write YYYY-MM-DD")
     if bound.min_score is not None and signal != "language":
         raise ConfigError(f"{where}: min_score belongs to language; use min for {signal}")

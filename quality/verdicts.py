@@ -1,0 +1,114 @@
+"""Verdicts across documents: which are dropped for another one. Exact copies first, then near-duplicates in keeper order.
+
+Documents that fail a rule by themselves are no candidates here: nothing is dropped for a text that is not kept. Finding
+the pairs is `quality.near_duplicates`; here the walk over them becomes a row per document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+
+from quality.curation import Curation
+from quality.near_duplicates import KEEPER_KEYS, walk
+
+SCHEMA = {
+    "doc_id": pl.String, "source": pl.String, "part": pl.Int64, "exact": pl.Boolean, "near": pl.Boolean,
+    "partner": pl.String, "jaccard": pl.Float64, "containment": pl.Float64, "cluster": pl.String,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """One row (`SCHEMA`) per document that is dropped for another, its partner, or that others are dropped for."""
+
+    rows: pl.DataFrame
+
+    @property
+    def dropped(self) -> pl.DataFrame:
+        return self.rows.filter(pl.col("exact") | pl.col("near"))
+
+    def by_part(self) -> dict[tuple[str, int], pl.DataFrame]:
+        """The rows of each (source, number of the documents part): what a worker on that part needs."""
+        parts = self.rows.partition_by("source", "part", as_dict=True)
+        return {(str(source), int(part)): rows for (source, part), rows in parts.items()}
+
+    def largest_cluster(self) -> tuple[str | None, int]:
+        """The keeper that most documents were dropped for (the smallest id of several), and how many."""
+        counts = self.dropped.group_by("cluster").len().sort("len", "cluster", descending=[True, False])
+        return (counts["cluster"][0], counts["len"][0]) if counts.height else (None, 0)
+
+
+def no_verdicts() -> pl.DataFrame:
+    return pl.DataFrame(schema=SCHEMA)
+
+
+def candidate_columns(
+    frame: pl.DataFrame, source: str, part: int, curated: bool, keep: Sequence[str]
+) -> pl.DataFrame:
+    """What the duplicate rules need to know of a part's documents."""
+    signals = [_column(key) for key in keep if key != "curated"]
+    columns = dict.fromkeys(["doc_id", "content_hash", "num_bytes", *signals])
+    places = {"curated": pl.lit(curated), "source": pl.lit(source), "part": pl.lit(part, pl.Int64)}
+    return frame.select(*columns, **places)
+
+
+def _column(key: str) -> str:
+    return "num_chars" if key == "length" else key
+
+
+def keeper_order(candidates: pl.DataFrame, keep: Sequence[str]) -> pl.DataFrame:
+    """Candidates with the one to keep first: the declared keys (curated first, newest date, longest, highest signal), then content.
+
+    The order is total: content_hash, then doc_id, break every tie.
+    """
+    keys = list(dict.fromkeys(_column(key) for key in keep))
+    descending = [*[True] * len(keys), False, False]
+    return candidates.sort(*keys, "content_hash", "doc_id", descending=descending, nulls_last=True)
+
+
+def find_duplicates(candidates: pl.DataFrame, edges: pa.Table | None, curation: Curation) -> Verdicts:
+    """Which of the documents that pass all else are dropped for another.
+
+    `candidates` has the columns of `candidate_columns`; `edges` those of `near_duplicates` that `walk` reads. A copy of a
+    near-duplicate goes with it, to the same keeper.
+    """
+    keep = curation.near_duplicates.keep if curation.near_duplicates else KEEPER_KEYS
+    known = [key for key in keep if _column(key) in candidates.columns]
+    ordered = keeper_order(candidates, known).select("doc_id", "content_hash", "source", "part")
+    firsts = ordered.unique("content_hash", keep="first", maintain_order=True).select(
+        "content_hash", first="doc_id"
+    )
+    near = _walk(firsts, edges, curation)
+    is_copy = pl.col("doc_id") != pl.col("first")
+    exact = is_copy if curation.exact_duplicates else pl.lit(False)
+    joined = (
+        ordered.join(firsts, on="content_hash", how="left")
+        .join(near, on="content_hash", how="left")
+        .with_columns(exact.alias("exact"), (pl.col("keeper").is_not_null() & ~exact).alias("near"))
+    )
+    gone = pl.col("exact") | pl.col("near")
+    dropped = joined.filter(gone).select(
+        "doc_id", "source", "part", "exact", "near", pl.coalesce("keeper", "first").alias("partner"),
+        pl.col("jaccard").fill_null(1.0), pl.col("containment").fill_null(1.0), pl.coalesce("keeper", "first").alias("cluster"),
+    )  # fmt: skip
+    keepers = joined.filter(~gone).join(
+        dropped.select("partner").unique(), left_on="doc_id", right_on="partner", how="semi"
+    )
+    kept = keepers.select("doc_id", "source", "part", "exact", "near", cluster="doc_id")
+    return Verdicts(pl.concat([no_verdicts(), dropped, kept], how="diagonal").select(*SCHEMA))
+
+
+def _walk(firsts: pl.DataFrame, edges: pa.Table | None, curation: Curation) -> pl.DataFrame:
+    """content_hash of what is too near, with keeper (doc_id), jaccard and containment."""
+    found = {}
+    if curation.near_duplicates and edges is not None and edges.num_rows:
+        found = walk(firsts["content_hash"].to_list(), edges, curation.near_duplicates.jaccard)
+    keeper, jaccard, containment = zip(*found.values(), strict=True) if found else ((), (), ())
+    columns = {"content_hash": list(found), "to": keeper, "jaccard": jaccard, "containment": containment}
+    schema = {"content_hash": pl.String, "to": pl.String, "jaccard": pl.Float64, "containment": pl.Float64}
+    rows = pl.DataFrame(columns, schema=schema)
+    return rows.join(firsts.rename({"content_hash": "to", "first": "keeper"}), on="to", how="left").drop("to")
