@@ -249,7 +249,7 @@ def select(
         import getpass
 
         from app.evaluation import approve as sign_off
-        from corpus.sql import write_catalog
+        from corpus.sql_catalog import write_catalog
 
         signed = sign_off(work.lake, work.recipe.name, approve, reviewer or getpass.getuser(), note)
         write_catalog(work.lake)

@@ -21,7 +21,7 @@ from corpus.lake import Lake, Manifest
 from corpus.lease import hold_lease
 from corpus.names import Claim
 from corpus.snapshot import check_guards
-from corpus.sql import write_catalog
+from corpus.sql_catalog import write_catalog
 
 if TYPE_CHECKING:
     from evals.select import Selection

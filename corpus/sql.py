@@ -1,50 +1,37 @@
 """DuckDB over the lake; the only door to duckdb.
 
-`run_query` is the one guarded way in for the app's console and `tilth sql`: registered datasets only, one statement,
-nothing read or written outside, bounded in time and memory. `write_catalog` makes the file that other clients open.
+`run_query` and `stream_query` are the one guarded way in for the app's console and `tilth sql`: registered datasets only,
+one statement, nothing read or written outside, bounded in time and memory. What other clients open is `corpus.sql_catalog`.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
-import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
-from corpus.errors import ConfigError, TilthError, did_you_mean
-from corpus.fingerprint import fingerprint
+from corpus.answer import BATCH_ROWS, CONSOLE, EVERYTHING, Answer, Limits, Result, limited
+from corpus.guard import QueryError, QueryTimeout, check_size, datasets_read
 from corpus.lake import Lake
-from corpus.part import publish
-from corpus.schema import DATASETS
-from corpus.views import Relation, relations, view_sql
+from corpus.relations import PART, Relation, Relations
+from corpus.views import RAW, VIEWS, relations_of
 
-CONSOLE_SECONDS, CONSOLE_ROWS, CONSOLE_MEMORY = 30.0, 1000, "1GB"
+__all__ = ["QueryError", "QueryTimeout", "Result", "open_scratch", "run_query", "stream_query"]
+
+CONSOLE_SECONDS, CONSOLE_ROWS, CONSOLE_MEMORY = 30.0, CONSOLE.rows, "1GB"
 STORAGE_VERSION = "v1.0.0"  # DuckDB 1.x can read it
-
-
-class QueryError(ConfigError):
-    """The query is wrong, or asks for what the guard does not allow."""
-
-
-class QueryTimeout(TilthError):
-    """The query took longer than its limit and was interrupted."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """Rows of a query; `cut` says that there are more than the limit let through."""
-
-    table: pa.Table
-    cut: bool
+_SHOW_TABLES = {"show tables", "show all tables"}
 
 
 def open_scratch(temp_directory: Path, memory: str = "1GB", threads: int = 2) -> Any:
@@ -64,89 +51,101 @@ def open_scratch(temp_directory: Path, memory: str = "1GB", threads: int = 2) ->
 # ── the guarded way in ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def open_guarded(lake: Lake, raw: bool = False, memory: str = CONSOLE_MEMORY) -> Any:
-    """A locked connection that sees the lake's views and nothing else. `raw` adds `raw_documents`, text unmasked.
-
-    External access is off with nothing allowed: with allowed folders COPY and ATTACH could write into the lake.
-    """
-    connection = duckdb.connect(
-        ":memory:", config={"memory_limit": memory, "python_enable_replacements": False}
-    )
-    prefix = f"stored_{uuid.uuid4().hex}_"  # not to be guessed: raw text stands behind one of these names
-    for name, relation in relations(lake).items():
-        connection.register(prefix + name, _scannable(relation))
-    for name, query in view_sql(prefix).items():
-        connection.execute(f"CREATE TEMP VIEW {name} AS {query}")
-    if raw:
-        connection.execute(f"CREATE TEMP VIEW raw_documents AS SELECT * FROM {prefix}now_raw_documents")
-    connection.execute("SET temp_directory = ''")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    return connection
-
-
 def run_query(
     lake: Lake, query: str, *, limit: int | None = CONSOLE_ROWS, seconds: float | None = CONSOLE_SECONDS, raw: bool = False
 ) -> Result:  # fmt: skip
     """The rows of one SELECT (or DESCRIBE, SUMMARIZE, SHOW) over the lake's views, as an Arrow table.
 
+    Cells and bytes are limited too where rows are (`corpus.answer.CONSOLE`). `raw` adds `raw_documents`, text unmasked.
     Raises QueryError for a query that is wrong or not allowed, QueryTimeout after `seconds`.
     """
-    wrapped = wrap_query(query, None if limit is None else limit + 1)
-    with closing(
-        open_guarded(lake, raw)
-    ) as guarded:  # a connection of its own: nothing is left behind for the next query
-        try:
-            with _interrupted_after(guarded, seconds) as late:
-                table = guarded.sql(wrapped).to_arrow_table()
-        except duckdb.InterruptException as error:
-            raise _timeout(seconds) from error
-        except duckdb.Error as error:
-            if late.is_set():
-                raise _timeout(seconds) from error
-            raise QueryError(_explain(error)) from error
-    cut = limit is not None and table.num_rows > limit
-    return Result(table.slice(0, limit) if cut else table, cut)
+    limits = EVERYTHING if limit is None else Limits(rows=limit)
+    return stream_query(lake, query, limits=limits, seconds=seconds, raw=raw).read()
 
 
-def wrap_query(query: str, limit: int | None) -> str:
-    """The query as a subquery, which only a statement that returns rows can be; QueryError for none or for several."""
-    try:
-        statements = duckdb.extract_statements(query)
-    except duckdb.Error as error:
-        raise QueryError(_explain(error)) from error
-    if len(statements) != 1:
-        raise QueryError(f"{len(statements)} statements arrived; give exactly one")
-    text = statements[0].query.strip().rstrip(";").strip()
-    return f"SELECT * FROM (\n{text}\n)" + ("" if limit is None else f" LIMIT {limit}")
+def stream_query(
+    lake: Lake, query: str, *, limits: Limits = EVERYTHING, seconds: float | None = CONSOLE_SECONDS, raw: bool = False
+) -> Answer:  # fmt: skip
+    """The same as batches that are made as they are taken: memory is bounded whatever the number of rows.
+
+    `seconds` is the time that the query itself may take, not who takes its rows.
+    """
+    batches = _batches(lake, query, limits, seconds, raw)
+    schema = next(batches)
+    assert isinstance(schema, pa.Schema)
+    return limited(schema, batches, limits)
 
 
-def _timeout(seconds: float | None) -> QueryTimeout:
-    return QueryTimeout(
-        f"the query took longer than {seconds:g} s and was stopped. Ask for less, or aggregate."
-    )
+def _batches(lake: Lake, query: str, limits: Limits, seconds: float | None, raw: bool) -> Iterator[Any]:
+    """First the schema, then batches, on a connection of its own: nothing is left behind for the next query."""
+    with closing(_open_locked()) as connection, _Patience(connection, seconds) as patience:
+        with patience.working():
+            text, views = _check(connection, query, limits, raw)
+            _create_views(connection, lake, views)
+            reader = connection.sql(text).to_arrow_reader(BATCH_ROWS)
+        yield reader.schema
+        while True:
+            with patience.working():
+                try:
+                    batch = reader.read_next_batch()
+                except StopIteration:
+                    return
+            yield batch
 
 
-@contextmanager
-def _interrupted_after(connection: Any, seconds: float | None) -> Iterator[threading.Event]:
-    """Interrupt the connection after a while, again and again: an interrupt between two phases of a query is lost."""
-    late, done = threading.Event(), threading.Event()
+def _open_locked() -> Any:
+    """A connection that can reach nothing outside: with allowed folders COPY and ATTACH could write into the lake."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": CONSOLE_MEMORY, "temp_directory": "", "python_enable_replacements": False,
+            "autoload_known_extensions": False, "autoinstall_known_extensions": False,
+        },
+    )  # fmt: skip
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+    return connection
 
-    def watch() -> None:
-        if not done.wait(seconds):
-            late.set()
-            while not done.wait(0.1):
-                connection.interrupt()
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    if seconds is not None:
-        watcher.start()
-    try:
-        yield late
-    finally:
-        done.set()
-        if seconds is not None:
-            watcher.join()
+def _check(connection: Any, query: str, limits: Limits, raw: bool) -> tuple[str, set[str]]:
+    """The query as it will run, a subquery with a limit, and the views it reads. Raises QueryError for anything else."""
+    check_size(query)
+    public = VIEWS.keys() if raw else VIEWS.keys() - RAW
+    text = _without_semicolons(query)
+    if " ".join(text.lower().split()) in _SHOW_TABLES:
+        text = "SELECT unnest([" + ", ".join(f"'{name}'" for name in sorted(public)) + "]) AS name"
+    views = datasets_read(_tree(connection, text), public)
+    more = "" if limits.rows is None else f" LIMIT {limits.rows + 1}"
+    wrapped = f"SELECT * FROM (\n{text}\n){more}"
+    assert datasets_read(_tree(connection, wrapped), public) == views, "wrapping changed the query"
+    return wrapped, views
+
+
+def _tree(connection: Any, text: str) -> dict[str, Any]:
+    rows = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchall()
+    tree: dict[str, Any] = json.loads(rows[0][0])
+    return tree
+
+
+def _without_semicolons(query: str) -> str:
+    """Without what may stand after a query and not inside a subquery: semicolons, and comments behind them."""
+    data = query.encode()
+    for offset, kind in reversed(duckdb.tokenize(query)):
+        if kind == duckdb.token_type.operator and data[offset : offset + 1] == b";":
+            data = data[:offset]
+        elif kind != duckdb.token_type.comment:
+            break
+    return data.decode().strip()
+
+
+def _create_views(connection: Any, lake: Lake, views: Iterable[str]) -> None:
+    """The views, and behind names that cannot be guessed what they are made of: raw text stands behind one of these."""
+    found = Relations(lake)
+    stored: dict[str, str] = {}
+    for name in sorted({name for view in views for name in relations_of(view)}):
+        stored[name] = f"stored_{uuid.uuid4().hex}"
+        connection.register(stored[name], _scannable(found[name]))
+    for view in views:
+        connection.execute(f"CREATE TEMP VIEW {view} AS {VIEWS[view].format_map(stored)}")
 
 
 def _scannable(relation: Relation) -> Any:
@@ -154,94 +153,83 @@ def _scannable(relation: Relation) -> Any:
         return relation.table
     if not relation.paths:
         return relation.schema.empty_table()
-    return pads.dataset([str(path) for path in relation.paths], schema=relation.schema, format="parquet")
+    numbers = relation.ordinals
+    return pads.FileSystemDataset.from_paths(
+        [str(path) for path in relation.paths], schema=relation.schema, format=pads.ParquetFileFormat(), filesystem=LocalFileSystem(),
+        partitions=None if numbers is None else [pc.field(PART.name) == pa.scalar(number, PART.type) for number in numbers],
+    )  # fmt: skip
+
+
+class _Patience:
+    """Interrupts a connection that has worked too long, again and again: an interrupt between two phases is lost."""
+
+    def __init__(self, connection: Any, seconds: float | None):
+        self._connection, self._seconds = connection, seconds
+        self._left = float("inf") if seconds is None else seconds
+        self._since: float | None = None
+        self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _Patience:
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._watcher.join()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Counts the time inside, and turns what DuckDB raises there into errors of ours."""
+        self._since = time.monotonic()
+        try:
+            yield
+        except (duckdb.Error, OSError, pa.ArrowException, MemoryError, RecursionError) as error:
+            if self._is_over():
+                raise QueryTimeout(
+                    f"the query took longer than {self._seconds:g} s and was stopped. Ask for less, or aggregate."
+                ) from error
+            raise QueryError(_explain(error)) from error
+        finally:
+            self._left -= time.monotonic() - self._since
+            self._since = None
+
+    def _is_over(self) -> bool:
+        since = self._since
+        return since is not None and time.monotonic() - since > self._left
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.05):
+            if self._is_over():
+                self._connection.interrupt()
 
 
 def _explain(error: Exception) -> str:
     text = str(error).split("\n\nLINE")[0].strip()
-    if "does not exist" in text and "Table with name" in text:
-        word = text.split("Table with name ")[1].split(" ")[0]
-        text = f"there is no dataset {word!r}.{did_you_mean(word, view_sql(''))} There are: {', '.join(sorted(DATASETS))} (and all_… of most)."
-    elif "disabled by configuration" in text or "Permission Error" in text:
-        text = (
+    if isinstance(error, RecursionError):
+        return "the query is nested too deep"
+    if isinstance(error, MemoryError) or "Out of Memory" in text or "malloc" in text:
+        return f"the query needs more memory than it may have ({CONSOLE_MEMORY}). Ask for less, or aggregate."
+    if "disabled by configuration" in text or "Permission Error" in text:
+        return (
             f"not allowed here: a query reads the lake's datasets and nothing else ({text.splitlines()[0]})"
         )
     return text
 
 
-# ── catalog.duckdb ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── files for other clients ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_catalog(lake: Lake) -> Path:
-    """Swap `catalog.duckdb` onto a new file that holds only views; a client that has the old one open keeps it.
-
-    Views name files absolutely, so a moved lake gets a new file on the next writing command.
-    """
-    folder = lake.root / ".catalog"
-    folder.mkdir(exist_ok=True)
-    build = folder / f".{uuid.uuid4().hex[:12]}"
-    queries = {
-        f"stored_{name}": _stored_sql(name, relation, folder) for name, relation in relations(lake).items()
-    }
-    digest = fingerprint([sorted(queries.items()), str(lake.root)])
-    target = folder / f"{digest}.duckdb"
-    if not target.exists():
-        connection = duckdb.connect()
-        connection.execute(f"ATTACH '{_quoted(build)}' AS made (STORAGE_VERSION '{STORAGE_VERSION}')")
+def create_views_file(path: Path, views: Mapping[str, str]) -> None:
+    """A new DuckDB file at `path` with these views (name → query) and nothing else; each query must run here."""
+    with closing(duckdb.connect()) as connection:
+        connection.execute(f"ATTACH {quoted(path)} AS made (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("USE made")
-        for name, query in {**queries, **view_sql("stored_")}.items():
+        for name, query in sorted(views.items()):
             connection.execute(f"CREATE VIEW {name} AS {query}")
         connection.execute("USE memory; DETACH made")
-        connection.close()
-        publish(build, target)
-    _swap(lake.root / "catalog.duckdb", Path(".catalog") / target.name)
-    return target
 
 
-def _swap(link: Path, target: Path) -> None:
-    if link.is_symlink() and os.readlink(link) == str(target):
-        return
-    staging = link.with_name(f".{link.name}.{uuid.uuid4().hex[:12]}")
-    staging.symlink_to(target)
-    os.replace(staging, link)
-
-
-def _stored_sql(name: str, relation: Relation, folder: Path) -> str:
-    """A query that any DuckDB client can run for a stored relation; tables of facts are written as files first."""
-    paths = list(relation.paths)
-    if relation.table is not None and relation.table.num_rows:
-        paths = [
-            folder / f"{fingerprint([name, relation.table.schema.names, relation.table.to_pylist()])}.parquet"
-        ]
-        if not paths[0].exists():
-            staging = paths[0].with_suffix(f".{uuid.uuid4().hex[:8]}.tmp")
-            pq.write_table(relation.table, staging)
-            publish(staging, paths[0])
-    if not paths:
-        columns = ", ".join(
-            f'NULL::{_duckdb_type(field.type)} AS "{field.name}"' for field in relation.schema
-        )
-        return f"SELECT {columns} WHERE false"
-    columns = ", ".join(f'"{field.name}"' for field in relation.schema)
-    return f"SELECT {columns} FROM read_parquet([{', '.join(f'{chr(39)}{_quoted(path)}{chr(39)}' for path in paths)}], union_by_name=true)"
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
-
-
-def _duckdb_type(kind: pa.DataType) -> str:
-    if pa.types.is_struct(kind):
-        return "STRUCT(" + ", ".join(f'"{field.name}" {_duckdb_type(field.type)}' for field in kind) + ")"
-    if pa.types.is_list(kind):
-        return _duckdb_type(kind.value_type) + "[]"
-    names = {
-        "string": "VARCHAR",
-        "large_string": "VARCHAR",
-        "int64": "BIGINT",
-        "int32": "INTEGER",
-        "uint32": "UINTEGER",
-        "double": "DOUBLE",
-        "bool": "BOOLEAN",
-    }
-    return "TIMESTAMP" if pa.types.is_timestamp(kind) else names[str(kind)]
+def quoted(value: object) -> str:
+    """A text as an SQL literal."""
+    return "'" + str(value).replace("'", "''") + "'"

@@ -1,258 +1,92 @@
-"""What each public dataset is made of: lists of part files from manifests, and small tables from facts and run folders.
+"""The views: one query for each public dataset, over stored relations that stand in braces (`corpus.relations`).
 
-Plain names show the newest version of every recipe name, `all_` names everything. A view never globs: what is not in a
-manifest does not exist. How SQL runs over this is `corpus.sql`.
+Plain names show the newest version of every recipe name, `all_` names everything. Text is shown with personal data masked.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from string import Formatter
 
-import pyarrow as pa
+from corpus.run_rows import checkpoint_rows as checkpoint_rows
+from corpus.run_rows import json_lines as json_lines
+from corpus.run_rows import latest_attempts as latest_attempts
+from corpus.schema import DATASETS
 
-from corpus import names
-from corpus.facts import read_facts
-from corpus.lake import Lake, Manifest
-from corpus.schema import DATASETS, OPERATORS, schema_of
-
-# dataset → kind of the artifact whose manifests list its parts
-PART_DATASETS = {
-    "documents": "documents", "rejects": "documents", "signals": "snapshot", "decisions": "snapshot", "near_duplicates": "near_duplicates",
-    "held_out": "holdout", "token_shards": "token_shards", "mixtures": "mixture", "scores": "scorecard",
-}  # fmt: skip
-RUN_DATASETS = ("metrics", "events")
 FACT_DATASETS = ("sources", "files", "names", "signoffs", "audits", "erased", "contamination")
+RUN_DATASETS = ("runs", "checkpoints", "metrics", "events")
+RAW = ("raw_documents", "raw_held_out")  # for those who ask for unmasked text
 
-# Text whose personal data was not looked for yet is not shown: null until `tilth curate` has measured it.
-_MASKED = (
-    "SELECT {columns} FROM {stored}_raw_documents d LEFT JOIN "
-    "(SELECT doc_id, any_value(masked_text) AS masked_text, true AS measured FROM {stored}_pii GROUP BY doc_id) p USING (doc_id)"
+# A document's masked text is found by its part, not by its id alone: two readings of one file share ids, not texts.
+_MASKS = """(
+    SELECT part, doc_id, any_value(masked_text) AS masked_text FROM {masks} WHERE masked_text IS NOT NULL GROUP BY part, doc_id)"""
+# Text whose personal data was not looked for yet (part −1) is not shown.
+_DOCUMENTS = (
+    "SELECT {columns} FROM {{documents}} d LEFT JOIN {masks} m ON m.part = d.part AND m.doc_id = d.doc_id"
 )
+# A recipe may leave some types of personal data in the edited text; here a document with any shows its masked text instead.
+_HELD_OUT = """SELECT {columns} FROM {{held_out}} d LEFT JOIN (
+    SELECT r.doc_id, r.content_hash, bool_and(r.part >= 0) AS measured, max(m.masked_text) AS masked_text
+    FROM {{held_documents}} r LEFT JOIN {masks} m ON m.part = r.part AND m.doc_id = r.doc_id
+    WHERE r.doc_id IN (SELECT doc_id FROM {{held_out}}) GROUP BY r.doc_id, r.content_hash
+) k ON k.doc_id = d.doc_id AND k.content_hash = d.content_hash"""
+_PII_SPANS = """SELECT s.snapshot_id, p.doc_id, s.source, p.span['start'] AS start, p.span['end'] AS "end", p.span['type'] AS type, a.action
+FROM (SELECT part, doc_id, unnest(spans) AS span FROM {pii}) p
+JOIN {pii_parts} s ON s.part = p.part JOIN {pii_actions} a ON a.snapshot_id = s.snapshot_id AND a.type = p.span['type']"""
+_TOKEN_SHARDS = "SELECT {columns} FROM {{token_shards}} d JOIN {{shard_parts}} p ON p.part = d.part"
 
 
-@dataclass(frozen=True)
-class Relation:
-    """Rows of one schema: in part files, or here."""
-
-    schema: pa.Schema
-    paths: tuple[Path, ...] = ()
-    table: pa.Table | None = None
-
-
-def relations(lake: Lake) -> dict[str, Relation]:
-    """The stored relations that views are made of: `now_X` and `all_X` for parts, and one for each table of facts."""
-    found: dict[str, Relation] = {}
-    every = {kind: lake.artifacts(kind) for kind in sorted({*PART_DATASETS.values(), "pii"})}
-    current = {kind: _current(lake, kind, every) for kind in every}
-    for scope, chosen in (("now", current), ("all", every)):
-        for dataset, kind in PART_DATASETS.items():
-            name = "raw_documents" if dataset == "documents" else dataset
-            found[f"{scope}_{name}"] = Relation(schema_of(dataset), _paths(lake, chosen[kind], dataset))
-        found[f"{scope}_pii"] = Relation(OPERATORS["pii"], _paths(lake, chosen["pii"], "pii"))
-        found[f"{scope}_snapshots"] = _table(
-            "snapshots", [row for manifest in chosen["snapshot"] for row in snapshot_rows(manifest)]
-        )
-        found[f"{scope}_shard_parts"] = _shard_parts(chosen["token_shards"])
-    found["pii_actions"] = _pii_actions(every["snapshot"])
-    found["scorecards"] = _table(
-        "scorecards", [row for manifest in every["scorecard"] for row in manifest.summary.get("rows", [])]
-    )
-    found["current_runs"] = Relation(
-        pa.schema([("run_id", pa.string())]),
-        table=pa.table({"run_id": pa.array(sorted(_current_runs(lake)), pa.string())}),
-    )
-    found |= {name: _table(name, rows) for name, rows in _fact_rows(lake).items()}
-    found |= {name: _table(name, rows) for name, rows in _run_rows(lake).items()}
-    return found
-
-
-def view_sql(prefix: str) -> dict[str, str]:
-    """Public view name → the query that makes it from `relations` stored under `prefix` + their names."""
-    found: dict[str, str] = {}
-    for public, scope in (("", "now"), ("all_", "all")):
-        stored = prefix + scope
-        found[f"{public}documents"] = _MASKED.format(
-            columns=_columns(
-                "documents", {"text": "CASE WHEN p.measured THEN coalesce(p.masked_text, d.text) END AS text"}
-            ),
-            stored=stored,
-        )
-        for dataset in (
-            "rejects",
-            "signals",
-            "decisions",
-            "near_duplicates",
-            "held_out",
-            "mixtures",
-            "snapshots",
-            "scores",
-        ):
-            found[f"{public}{dataset}"] = f"SELECT * FROM {stored}_{dataset}"
-        columns = _columns("token_shards", {"token_shards_id": "p.token_shards_id"})
-        found[f"{public}token_shards"] = (
-            f"SELECT {columns} FROM {stored}_token_shards d JOIN {stored}_shard_parts p USING (part)"
-        )
-        found[f"{public}pii_spans"] = (
-            "SELECT d.snapshot_id, p.doc_id, d.source, p.span['start'] AS start, p.span['end'] AS \"end\", p.span['type'] AS type, a.action "
-            f"FROM (SELECT doc_id, unnest(spans) AS span FROM {stored}_pii) p JOIN {stored}_decisions d USING (doc_id) "
-            f"JOIN {prefix}pii_actions a ON a.snapshot_id = d.snapshot_id AND a.type = p.span['type']"
-        )
-        scoped = "" if public else f" WHERE run_id IN (SELECT run_id FROM {prefix}current_runs)"
-        for dataset in ("runs", "checkpoints", "scorecards", *RUN_DATASETS):
-            found[f"{public}{dataset}"] = f"SELECT * FROM {prefix}{dataset}{scoped}"
-    for dataset in FACT_DATASETS:
-        found[dataset] = f"SELECT * FROM {prefix}{dataset}"
-    return found
-
-
-def _columns(dataset: str, instead: Mapping[str, str]) -> str:
-    return ", ".join(instead.get(name, f'd."{name}"') for name in DATASETS[dataset].names)
-
-
-# ── parts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _current(lake: Lake, kind: str, every: Mapping[str, list[Manifest]]) -> list[Manifest]:
-    if kind == "pii":  # attached to no name of its own: it goes with the documents
-        wanted = {fact["id"] for fact in names.current(lake, "documents")}
-        return [manifest for manifest in every["pii"] if manifest.parent("documents") in wanted]
-    wanted = {fact["id"] for fact in names.current(lake, kind)}
-    return [manifest for manifest in every[kind] if manifest.id in wanted]
-
-
-def _paths(lake: Lake, manifests: Iterable[Manifest], dataset: str) -> tuple[Path, ...]:
-    return tuple(
-        dict.fromkeys(lake.path_of(part) for manifest in manifests for part in manifest.parts(dataset))
+def _columns(dataset: str, **instead: str) -> str:
+    return ", ".join(
+        f'{instead[name]} AS "{name}"' if name in instead else f'd."{name}"'
+        for name in DATASETS[dataset].names
     )
 
 
-def _shard_parts(manifests: Iterable[Manifest]) -> Relation:
-    rows = [
-        {"token_shards_id": manifest.id, "part": part.key}
-        for manifest in manifests
-        for part in manifest.parts("token_shards")
-    ]
-    schema = pa.schema([("token_shards_id", pa.string()), ("part", pa.string())])
-    return Relation(schema, table=pa.Table.from_pylist(rows, schema=schema))
-
-
-def _pii_actions(snapshots: Iterable[Manifest]) -> Relation:
-    rows = [
-        {"snapshot_id": manifest.id, "type": kind, "action": action}
-        for manifest in snapshots
-        for kind, action in manifest.identity["pii"].items()
-    ]
-    schema = pa.schema([("snapshot_id", pa.string()), ("type", pa.string()), ("action", pa.string())])
-    return Relation(schema, table=pa.Table.from_pylist(rows, schema=schema))
-
-
-def snapshot_rows(manifest: Manifest) -> list[dict[str, Any]]:
-    """One row of `snapshots` per source."""
-    holdout = dict(manifest.parents).get("holdout")
-    return [
-        {
-            "snapshot_id": manifest.id, "source": name, "num_documents": tally["documents"], "num_kept": tally["kept"], "num_dropped": tally["dropped"],
-            "num_rejects": manifest.summary["rejects"].get(name, 0), "num_bytes": tally["bytes"], "num_bytes_kept": tally["bytes_kept"], "num_tokens": tally["tokens"],
-            "num_tokens_kept": tally["tokens_kept"], "holdout_id": holdout, "sample": manifest.summary.get("sample", 1.0),
-        }
-        for name, tally in manifest.summary["sources"].items()
-    ]  # fmt: skip
-
-
-# ── facts and run folders ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _fact_rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
-    sources = {
-        (row["source"], row["documents_id"]): row for row in read_facts(lake, "sources")
-    }  # the latest of each wins
-    files = {
-        (row["source"], row["documents_id"], row["file_hash"], row["occurrence"]): row
-        for row in read_facts(lake, "files")
-    }
-    found = {
-        "sources": list(sources.values()),
-        "files": list(files.values()),
-        "names": _name_rows(lake),
-        "contamination": [],
-    }
-    return found | {name: read_facts(lake, name) for name in ("signoffs", "audits", "erased")}
-
-
-def _name_rows(lake: Lake) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for name in names.recipe_names(lake):
-        for owner in names.claims(lake, name):
-            facts = [fact for kind in names.ARTIFACT_KINDS for fact in names.attached(lake, owner, kind)]
-            rows += [
-                {
-                    "name": name,
-                    "version": owner.version,
-                    "fingerprint": owner.fingerprint,
-                    "time_utc": fact["time_utc"],
-                    "kind": fact["kind"],
-                    "id": fact["id"],
-                }
-                for fact in facts
-            ]
-    moves = [
-        {"name": name, "alias": alias, "id": place["id"], "kind": "run", "time_utc": place["time_utc"]}
-        for name, alias, place in names.aliases(lake)
-    ]
-    return rows + moves
-
-
-def _current_runs(lake: Lake) -> set[str]:
-    return {fact["id"] for fact in names.current(lake, "run")}
-
-
-def _run_rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
-    runs, checkpoints = [], []
-    lines: dict[str, list[dict[str, Any]]] = {dataset: [] for dataset in RUN_DATASETS}
-    for folder in sorted(path for path in lake.runs.glob("*") if (path / "lineage.json").exists()):
-        lineage, status = _json(folder / "lineage.json"), _json(folder / "status.json")
-        runs.append({**lineage, **status, "run_id": folder.name})
-        checkpoints += checkpoint_rows(folder)
-        for dataset in RUN_DATASETS:
-            lines[dataset] += latest_attempts(json_lines(folder / f"{dataset}.jsonl"))
-    return {"runs": runs, "checkpoints": checkpoints, **lines}
-
-
-def checkpoint_rows(run_folder: Path) -> list[dict[str, Any]]:
-    """Rows of `checkpoints` by step, those that rotation removed too: the latest word on each."""
-    latest = {row["step"]: row for row in json_lines(run_folder / "checkpoints.jsonl")}
-    return [latest[step] for step in sorted(latest)]
-
-
-def json_lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a growing file: a torn last line is not there yet."""
-    if not path.exists():
-        return []
-    whole = path.read_bytes().rpartition(b"\n")[0]
-    return [json.loads(line) for line in whole.splitlines() if line.strip()]
-
-
-def latest_attempts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of steps that were run more than once (after a kill), the rows of the last attempt."""
-    last: dict[Any, int] = {}
-    for row in rows:
-        last[row.get("step")] = max(last.get(row.get("step"), 0), row.get("attempt") or 0)
-    return [row for row in rows if (row.get("attempt") or 0) == last[row.get("step")]]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
-
-
-def _table(dataset: str, rows: Iterable[Mapping[str, Any]]) -> Relation:
-    schema = DATASETS[dataset]
-    return Relation(
-        schema,
-        table=pa.Table.from_pylist(
-            [{column: row.get(column) for column in schema.names} for row in rows], schema=schema
+def _scoped_views() -> dict[str, str]:
+    """The views that show one scope (`now` or `all`) of what artifacts hold; relations are named without it."""
+    masks, held = _MASKS.format(masks="{masks}"), _MASKS.format(masks="{held_masks}")
+    plain = ["rejects", "signals", "decisions", "near_duplicates", "mixtures", "snapshots", "scores"]
+    return {
+        **{name: f"SELECT * FROM {{{name}}}" for name in plain},
+        "documents": _DOCUMENTS.format(
+            columns=_columns("documents", text="CASE WHEN d.part >= 0 THEN coalesce(m.masked_text, d.text) END"), masks=masks
         ),
-    )
+        "held_out": _HELD_OUT.format(
+            columns=_columns("held_out", text="CASE WHEN k.measured THEN coalesce(k.masked_text, d.text) END"), masks=held
+        ),
+        "pii_spans": _PII_SPANS,
+        "token_shards": _TOKEN_SHARDS.format(columns=_columns("token_shards", token_shards_id="p.token_shards_id")),
+        "raw_documents": f"SELECT {_columns('documents')} FROM {{documents}} d",
+        "raw_held_out": "SELECT * FROM {held_out}",
+    }  # fmt: skip
+
+
+def _views() -> dict[str, str]:
+    found = {}
+    for name, query in _scoped_views().items():
+        for public, scope in ((name, "now"), (f"all_{name}", "all")):
+            found[public] = query.format_map(_Scope(scope))
+    for name in RUN_DATASETS:
+        found[name] = f"SELECT * FROM {{{name}}} WHERE run_id IN (SELECT run_id FROM {{current_runs}})"
+        found[f"all_{name}"] = f"SELECT * FROM {{{name}}}"
+    for name in FACT_DATASETS:
+        found[name] = f"SELECT * FROM {{{name}}}"
+    return {name: query for name, query in found.items() if name != "all_raw_held_out"}
+
+
+class _Scope(dict[str, str]):
+    """Puts the scope before the name of every relation that has one."""
+
+    def __init__(self, scope: str):
+        self.scope = scope
+
+    def __missing__(self, name: str) -> str:
+        return f"{{{name}}}" if name == "pii_actions" else f"{{{self.scope}_{name}}}"
+
+
+VIEWS = _views()  # public name → query; relations stand in braces
+
+
+def relations_of(view: str) -> set[str]:
+    """The names of the stored relations that a view reads."""
+    return {field for _, field, _, _ in Formatter().parse(VIEWS[view]) if field}

@@ -1,0 +1,153 @@
+"""An answer: the rows of a query as they come, cut to what a screen or a process can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.guard import QueryError
+
+BATCH_ROWS = 2048
+BATCH_BYTES = 8 << 20  # a batch of more is passed on in pieces
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most an answer may hold; None: all there is."""
+
+    rows: int | None = 1000
+    cell_chars: int | None = 8000
+    bytes: int | None = 32 << 20
+
+
+CONSOLE = Limits()
+EVERYTHING = Limits(None, None, None)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole answer. `cut`: there are more rows than were let through; `shortened`: how many cells lost their end."""
+
+    table: pa.Table
+    cut: bool
+    shortened: int = 0
+
+
+class Answer:
+    """Rows as they come: iterate over its batches once; then `cut` and `shortened` say what was left out."""
+
+    def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]):
+        self.schema = schema
+        self.cut = False
+        self.shortened = 0
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self._batches
+
+    def close(self) -> None:
+        """End the query, whatever of it is left."""
+        if close := getattr(self._batches, "close", None):
+            close()
+
+    def read(self) -> Result:
+        """All of it as one table; sums of integers, which SQL gives as decimals, become integers where they fit."""
+        table = pa.Table.from_batches(list(self), self.schema)
+        for i, field in enumerate(table.schema):
+            if pa.types.is_decimal(field.type) and field.type.scale == 0:
+                table = table.set_column(i, field.name, _integers(table.column(i)))
+        return Result(table, self.cut, self.shortened)
+
+
+def limited(schema: pa.Schema, batches: Iterator[pa.RecordBatch], limits: Limits) -> Answer:
+    """An answer over plain batches that keeps to the limits. Raises QueryError for a row that is larger than a whole answer."""
+    plain = plain_schema(schema)
+    answer = Answer(plain, iter(()))
+    answer._batches = _limited(answer, batches, limits)
+    return answer
+
+
+def _limited(answer: Answer, batches: Iterator[pa.RecordBatch], limits: Limits) -> Iterator[pa.RecordBatch]:
+    rows_left, bytes_left = limits.rows, limits.bytes
+    for batch in batches:
+        if rows_left is not None and batch.num_rows > rows_left:
+            batch, answer.cut = batch.slice(0, rows_left), True
+        batch = _plain(batch, answer.schema)
+        if limits.cell_chars is not None:
+            batch, shortened = _shorten(batch, limits.cell_chars)
+            answer.shortened += shortened
+        for piece in _pieces(batch):
+            if bytes_left is not None and piece.nbytes > bytes_left:
+                if bytes_left == limits.bytes and piece.num_rows == 1:
+                    raise QueryError(
+                        f"a row of the answer has {piece.nbytes >> 20} MB, more than an answer may have. Ask for fewer columns, or for less of them."
+                    )
+                answer.cut = True
+                return
+            bytes_left = None if bytes_left is None else bytes_left - piece.nbytes
+            rows_left = None if rows_left is None else rows_left - piece.num_rows
+            yield piece
+        if answer.cut:
+            return
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in pieces of at most `BATCH_BYTES`, or of one row."""
+    if batch.num_rows <= 1 or batch.nbytes <= BATCH_BYTES:
+        if batch.num_rows:
+            yield batch
+        return
+    half = batch.num_rows // 2
+    yield from _pieces(batch.slice(0, half))
+    yield from _pieces(batch.slice(half))
+
+
+def _shorten(batch: pa.RecordBatch, chars: int) -> tuple[pa.RecordBatch, int]:
+    """Texts longer than this end in an ellipsis."""
+    shortened = 0
+    for i, field in enumerate(batch.schema):
+        if not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type)):
+            continue
+        column = batch.column(i)
+        long = pc.greater(pc.utf8_length(column), chars)
+        if pc.any(long).as_py():
+            cut = pc.binary_join_element_wise(
+                pc.utf8_slice_codeunits(column, 0, chars),
+                pa.scalar("…", field.type),
+                pa.scalar("", field.type),
+            )
+            batch = batch.set_column(i, field, pc.if_else(long, cut, column))
+            shortened += pc.sum(long).as_py()
+    return batch, shortened
+
+
+# ── Arrow types that JSON, CSV and data frames know ─────────────────────────────────────────────────────────────────
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """Enumerations as text, DuckDB's own types as the bytes they are stored in."""
+    return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+
+
+def _plain(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = [
+        column.storage if isinstance(column, pa.ExtensionArray) else column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]  # fmt: skip
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _integers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid:  # beyond 64 bits
+        return column

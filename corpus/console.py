@@ -1,0 +1,246 @@
+"""Queries in a process of their own: what no interrupt ends is killed, what eats memory dies there, and nothing can be written.
+
+DuckDB's interrupt does not reach inside one scalar function: `repeat('x', 2000000000)` goes on for many seconds. So the
+app's console and `tilth sql` ask a worker, which is kept warm between queries, answers in Arrow as the rows come, and
+dies with whoever started it. What a query may say is decided there too (`corpus.sql`); this side never loads duckdb.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpus import errors
+from corpus.answer import CONSOLE, EVERYTHING, Answer, Limits, Result
+from corpus.errors import TilthError
+from corpus.guard import QueryError, QueryTimeout
+from corpus.process import bind_to_parent
+
+SECONDS = 30.0  # for a query of the app
+ADDRESS_SPACE = 6 << 30  # of a worker; DuckDB keeps to its own, lower limit, single values and Arrow do not
+RESIDENT = 1 << 30  # a worker that came to hold more is not kept
+AT_ONCE = 2  # queries that run at the same time; the others wait
+_GRACE = 1.0  # DuckDB's own interrupt comes first: it leaves the worker alive
+_START_SECONDS = 60.0
+_PROGRAM = "import sys; from corpus.console import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+
+# A child dies with the *thread* that started it (PR_SET_PDEATHSIG); a page of the app runs in a thread that soon ends.
+_starter = ThreadPoolExecutor(1, "console-starter")
+
+
+def run_query_in_process(
+    lake_root: Path, query: str, limit: int | None = CONSOLE.rows, seconds: float = SECONDS, raw: bool = False
+) -> Result:
+    """`corpus.sql.run_query` in a warm worker of this process: answered or refused within `seconds`, whatever the query is."""
+    limits = EVERYTHING if limit is None else Limits(rows=limit)
+    return _shared.stream(lake_root, query, limits=limits, seconds=seconds, raw=raw).read()
+
+
+class Console:
+    """Workers that answer queries; threads may share one. `close` ends them all."""
+
+    def __init__(self, at_once: int = AT_ONCE):
+        self._idle: list[_Worker] = []
+        self._lock = threading.Lock()
+        self._turns = threading.Semaphore(at_once)
+
+    def stream(
+        self, lake_root: Path, query: str, *, limits: Limits = CONSOLE, seconds: float = SECONDS, raw: bool = False
+    ) -> Answer:  # fmt: skip
+        """The rows of a query as they come. `seconds` counts the time that its worker is waited for.
+
+        Raises QueryError, QueryTimeout and what else `corpus.sql.stream_query` raises, here or while rows are taken.
+        """
+        request = {"root": str(lake_root), "query": query, "limits": asdict(limits), "seconds": seconds, "raw": raw}
+        batches = self._batches(request, seconds)
+        answer = Answer(pa.schema([]), batches)
+        answer.schema = pa.ipc.read_schema(pa.py_buffer(next(batches)))
+        answer._batches = _decoded(answer, batches)
+        return answer
+
+    def _batches(self, request: dict[str, Any], seconds: float) -> Iterator[Any]:
+        if not self._turns.acquire(timeout=seconds):
+            raise QueryTimeout(f"other queries kept this one waiting for {seconds:g} s. Try again.")
+        worker = None
+        try:
+            worker = self._take()
+            yield from worker.ask(request, seconds)
+        finally:
+            if worker is not None and not self._keep(worker):
+                worker.kill()
+            self._turns.release()
+
+    def _take(self) -> _Worker:
+        with self._lock:
+            worker = self._idle.pop() if self._idle else None
+        return worker if worker is not None and worker.is_ready() else _Worker()
+
+    def _keep(self, worker: _Worker) -> bool:
+        with self._lock:
+            keep = worker.is_ready() and not self._idle
+            if keep:
+                self._idle.append(worker)
+        return keep
+
+    def close(self) -> None:
+        """End the workers that wait for a query."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().kill()
+
+
+def _decoded(answer: Answer, messages: Iterator[Any]) -> Iterator[pa.RecordBatch]:
+    for message in messages:
+        if isinstance(message, dict):
+            answer.cut, answer.shortened = message["cut"], message["shortened"]
+        else:
+            yield pa.ipc.read_record_batch(pa.py_buffer(message), answer.schema)
+
+
+class _Worker:
+    """The near end of one worker. It asks one thing at a time."""
+
+    def __init__(self) -> None:
+        self._near, far = Pipe()
+        with far:
+            self._process = _starter.submit(_start, far.fileno()).result()
+        self._at_rest = True  # what was asked is answered to the end
+        self._fresh = True
+
+    def is_ready(self) -> bool:
+        return self._at_rest and self._process.poll() is None
+
+    def ask(self, request: dict[str, Any], seconds: float) -> Iterator[Any]:
+        """The schema, then batches, all as bytes; last a dict. Kills the worker if it is waited for too long."""
+        self._at_rest = False
+        left = seconds + _GRACE
+        try:
+            if self._fresh:
+                self._receive(_START_SECONDS)
+                self._fresh = False
+            self._near.send_bytes(json.dumps(request).encode())
+            while True:
+                since = time.monotonic()
+                kind, content = self._receive(left)
+                left -= time.monotonic() - since
+                if kind == b"B":
+                    yield content
+                    continue
+                last = json.loads(content)
+                self._at_rest = last.pop("stays")
+                if kind == b"X":
+                    raise _error(last)
+                yield last
+                return
+        except TimeoutError as error:
+            raise QueryTimeout(f"the query took longer than {seconds:g} s and was stopped. Ask for less, or aggregate.") from error
+        except (EOFError, OSError) as error:
+            raise QueryError("the query ended the process it ran in; most likely it needs more memory than it may have. Ask for less, or aggregate.") from error
+
+    def _receive(self, seconds: float) -> tuple[bytes, bytes]:
+        if not self._near.poll(max(0.0, seconds)):
+            raise TimeoutError
+        message = self._near.recv_bytes()
+        return message[:1], message[1:]
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._near.close()
+
+
+def _start(handle: int) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", _PROGRAM, str(handle), str(os.getpid())],
+        pass_fds=[handle], env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _error(message: dict[str, str]) -> TilthError:
+    kinds: dict[str, type[TilthError]] = {"QueryError": QueryError, "QueryTimeout": QueryTimeout}
+    kind = kinds.get(message["error"]) or getattr(errors, message["error"], TilthError)
+    return kind(message["message"])
+
+
+_shared = Console()
+atexit.register(_shared.close)
+
+
+# ── in the worker ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def serve(handle: int, parent_pid: int) -> None:
+    """Answer queries one after the other until the other end is closed."""
+    bind_to_parent(parent_pid)
+    connection = Connection(handle)
+    threading.Thread(target=_die_with, args=(handle,), daemon=True).start()
+    import corpus.sql  # noqa: F401  # loaded before anybody waits, and before the limits
+
+    _limit_resources()
+    connection.send_bytes(b"R")
+    with suppress(EOFError, OSError):
+        while True:
+            stays = _answer(connection, json.loads(connection.recv_bytes()))
+            if not stays:
+                return
+
+
+def _die_with(handle: int) -> None:
+    """End at once when nobody is at the other end, be it in the middle of a query."""
+    hangup = select.poll()
+    hangup.register(handle, select.POLLHUP)
+    hangup.poll()
+    os._exit(0)
+
+
+def _limit_resources() -> None:
+    """From here on no file can be given a byte, whatever a query manages to open, and memory ends before the machine's."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+
+
+def _answer(connection: Connection, request: dict[str, Any]) -> bool:
+    """Answer one query; says whether this process stays fit for another."""
+    from corpus.lake import Lake
+    from corpus.sql import stream_query
+
+    last: dict[str, Any]
+    try:
+        limits = Limits(**request["limits"])
+        lake = Lake.open(request["root"], create=False)
+        answer = stream_query(lake, request["query"], limits=limits, seconds=request["seconds"], raw=request["raw"])
+        connection.send_bytes(b"B" + answer.schema.serialize())
+        for batch in answer:
+            connection.send_bytes(b"B" + batch.serialize())
+        kind, last = b"E", {"cut": answer.cut, "shortened": answer.shortened}
+    except (TilthError, MemoryError) as error:
+        kind, last = b"X", {"error": type(error).__name__, "message": str(error)}
+    last["stays"] = stays = _resident() < RESIDENT
+    connection.send_bytes(kind + json.dumps(last).encode())
+    return stays
+
+
+def _resident() -> int:
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)

@@ -1,0 +1,224 @@
+"""The stored relations that views are made of: lists of part files from manifests, and small tables of facts and runs.
+
+Nothing here globs for parts: what is not in a manifest does not exist. `now_` relations hold what the newest version of
+every recipe name has, `all_` ones everything; tables of facts have one scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpus import names
+from corpus.facts import read_facts
+from corpus.lake import Lake, Manifest
+from corpus.part import Part
+from corpus.run_rows import all_checkpoint_rows, line_rows, run_rows
+from corpus.schema import DATASETS, OPERATORS
+
+# dataset → kind of the artifact whose manifests list its parts
+PART_DATASETS = {
+    "rejects": "documents", "signals": "snapshot", "decisions": "snapshot", "near_duplicates": "near_duplicates", "held_out": "holdout",
+    "token_shards": "token_shards", "mixtures": "mixture", "scores": "scorecard",
+}  # fmt: skip
+PART = pa.field("part", pa.int32())  # which part a row is of, where a relation tells its parts apart
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Rows of one schema: in part files, or here. With `ordinals` each file's rows also have that number as `part`."""
+
+    schema: pa.Schema
+    paths: tuple[Path, ...] = ()
+    ordinals: tuple[int, ...] | None = None
+    table: pa.Table | None = None
+
+
+class Relations:
+    """The stored relations of a lake by name, each made when asked for; a manifest is read once.
+
+    `{now,all}_X` for each X of `PART_DATASETS`, documents, masks, held_documents, held_masks, pii, pii_parts, snapshots,
+    scorecards and shard_parts; without a scope: pii_actions, current_runs, and the tables of facts and runs.
+    """
+
+    def __init__(self, lake: Lake):
+        self._lake = lake
+        self._manifests: dict[tuple[str, str], list[Manifest]] = {}
+
+    def __getitem__(self, name: str) -> Relation:
+        scope, _, rest = name.partition("_")
+        if scope not in ("now", "all"):
+            return self._unscoped(name)
+        if rest in PART_DATASETS:
+            made = self._manifests_of(scope, PART_DATASETS[rest])
+            return self._files(DATASETS[rest], [part for manifest in made for part in manifest.parts(rest)])
+        return self._scoped(scope, rest)
+
+    def _scoped(self, scope: str, name: str) -> Relation:
+        find = partial(self._manifests_of, scope)
+        match name:
+            case "documents" | "masks":
+                return self._documents(find("documents"), masks=name == "masks")
+            case "held_documents" | "held_masks":
+                drawn_from = {id for drawn in find("holdout") for id in drawn.parents_of("documents")}
+                documents = [
+                    found for found in self._manifests_of("all", "documents") if found.id in drawn_from
+                ]
+                return self._documents(documents, masks=name == "held_masks")
+            case "pii" | "pii_parts":
+                return self._pii(find("snapshot"), numbers=name == "pii_parts")
+            case "snapshots":
+                return _table(name, [row for found in find("snapshot") for row in snapshot_rows(found)])
+            case "scorecards":
+                return _table(
+                    name, [row for found in find("scorecard") for row in found.summary.get("rows", [])]
+                )
+            case "shard_parts":
+                rows = [
+                    (found.id, part.key)
+                    for found in find("token_shards")
+                    for part in found.parts("token_shards")
+                ]
+                return _rows(rows, token_shards_id=pa.string(), part=pa.string())
+        raise KeyError(name)
+
+    def _unscoped(self, name: str) -> Relation:
+        if name == "pii_actions":
+            snapshots = self._manifests_of("all", "snapshot")
+            rows = [(found.id, *action) for found in snapshots for action in found.identity["pii"].items()]
+            return _rows(rows, snapshot_id=pa.string(), type=pa.string(), action=pa.string())
+        if name == "current_runs":
+            return _rows(
+                sorted({(fact["id"],) for fact in names.current(self._lake, "run")}), run_id=pa.string()
+            )
+        return _table(name, _TABLES[name](self._lake))
+
+    def _manifests_of(self, scope: str, kind: str) -> list[Manifest]:
+        if (scope, kind) not in self._manifests:
+            read = self._lake.artifacts if scope == "all" else partial(_current, self._lake)
+            self._manifests[scope, kind] = read(kind)
+        return self._manifests[scope, kind]
+
+    def _files(self, schema: pa.Schema, parts: Iterable[Part]) -> Relation:
+        return Relation(schema, tuple(dict.fromkeys(self._lake.path_of(part) for part in parts)))
+
+    def _numbered(self, schema: pa.Schema, parts: Iterable[tuple[int, Part]]) -> Relation:
+        found = [(number, self._lake.path_of(part)) for number, part in parts]
+        return Relation(
+            schema.append(PART), tuple(path for _, path in found), tuple(number for number, _ in found)
+        )
+
+    def _documents(self, manifests: Iterable[Manifest], masks: bool) -> Relation:
+        """The parts of documents, numbered, −1 where personal data was not looked for; or, numbered alike, what was found."""
+        measured = self._best_pii()
+        parts = {part.key: part for manifest in manifests for part in manifest.parts("documents")}
+        if masks:
+            found = [(number, measured[key]) for number, key in enumerate(parts) if key in measured]
+            return self._numbered(_some("pii", "doc_id", "masked_text"), found)
+        numbers = [
+            (number if key in measured else -1, part) for number, (key, part) in enumerate(parts.items())
+        ]
+        return self._numbered(DATASETS["documents"], numbers)
+
+    def _best_pii(self) -> dict[str, Part]:
+        """documents part key → the pii part that looked for most types, the newest version among these."""
+        documents = {found.id: found for found in self._manifests_of("all", "documents")}
+        best: dict[str, Part] = {}
+        for pii in sorted(self._manifests_of("all", "pii"), key=_thoroughness):
+            if read := documents.get(pii.parent("documents")):
+                keys = [part.key for part in read.parts("documents")]
+                best |= dict(zip(keys, pii.parts("pii"), strict=True))
+        return best
+
+    def _pii(self, snapshots: Iterable[Manifest], numbers: bool) -> Relation:
+        """What each snapshot's own measurement found: the parts, numbered, or which snapshot and source a number is of."""
+        measured = {found.id: found for found in self._manifests_of("all", "pii")}
+        parts: dict[str, tuple[int, Part]] = {}
+        rows = []
+        for snapshot in snapshots:
+            for source, entry in snapshot.identity["sources"].items():
+                pii = measured.get(entry["measured"].get("pii", ""))
+                for part in pii.parts("pii") if pii else ():
+                    number, _ = parts.setdefault(part.key, (len(parts), part))
+                    rows.append((snapshot.id, source, number))
+        if numbers:
+            return _rows(rows, snapshot_id=pa.string(), source=pa.string(), part=PART.type)
+        return self._numbered(_some("pii", "doc_id", "spans"), parts.values())
+
+
+def _current(lake: Lake, kind: str) -> list[Manifest]:
+    wanted = {fact["id"] for fact in names.current(lake, kind)}
+    return [found for id in sorted(wanted) if (found := lake.find(kind, id))]
+
+
+def _thoroughness(pii: Manifest) -> tuple[int, int, str]:
+    return len(pii.identity.get("types", ())), pii.version, pii.id
+
+
+def _some(operator: str, *columns: str) -> pa.Schema:
+    return pa.schema([OPERATORS[operator].field(name) for name in columns])
+
+
+# ── tables ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _table(dataset: str, rows: Iterable[Mapping[str, Any]]) -> Relation:
+    schema = DATASETS[dataset]
+    plain = [{name: row.get(name) for name in schema.names} for row in rows]
+    return Relation(schema, table=pa.Table.from_pylist(plain, schema=schema))
+
+
+def _rows(rows: Iterable[tuple[Any, ...]], **columns: pa.DataType) -> Relation:
+    schema = pa.schema(list(columns.items()))
+    return Relation(
+        schema, table=pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], schema)
+    )
+
+
+def snapshot_rows(manifest: Manifest) -> list[dict[str, Any]]:
+    """One row of `snapshots` per source."""
+    holdout = dict(manifest.parents).get("holdout")
+    return [
+        {
+            "snapshot_id": manifest.id, "source": name, "num_documents": tally["documents"], "num_kept": tally["kept"], "num_dropped": tally["dropped"],
+            "num_rejects": manifest.summary["rejects"].get(name, 0), "num_bytes": tally["bytes"], "num_bytes_kept": tally["bytes_kept"], "num_tokens": tally["tokens"],
+            "num_tokens_kept": tally["tokens_kept"], "holdout_id": holdout, "sample": manifest.summary.get("sample", 1.0),
+        }
+        for name, tally in manifest.summary["sources"].items()
+    ]  # fmt: skip
+
+
+def _latest(dataset: str, *key: str) -> Callable[[Lake], list[dict[str, Any]]]:
+    """Rows of facts of which a later one of the same key replaces an earlier."""
+    return lambda lake: list(
+        {tuple(row[name] for name in key): row for row in read_facts(lake, dataset)}.values()
+    )
+
+
+def _name_rows(lake: Lake) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for owner in (owner for name in names.recipe_names(lake) for owner in names.claims(lake, name)):
+        of_owner = {"name": owner.name, "version": owner.version, "fingerprint": owner.fingerprint}
+        for kind in names.ARTIFACT_KINDS:
+            rows += [of_owner | fact for fact in names.attached(lake, owner, kind)]
+    moves = [
+        {**place, "name": name, "alias": alias, "kind": "run"} for name, alias, place in names.aliases(lake)
+    ]
+    return rows + moves
+
+
+_TABLES: dict[str, Callable[[Lake], list[dict[str, Any]]]] = {
+    "sources": _latest("sources", "source", "documents_id"),
+    "files": _latest("files", "source", "documents_id", "file_hash", "occurrence"),
+    "names": _name_rows,
+    "contamination": lambda lake: [],
+    "runs": run_rows,
+    "checkpoints": all_checkpoint_rows,
+    **{name: partial(line_rows, dataset=name) for name in ("metrics", "events")},
+    **{name: partial(read_facts, dataset=name) for name in ("signoffs", "audits", "erased")},
+}

@@ -1,0 +1,134 @@
+"""`catalog.duckdb`: the views for any DuckDB client, replaced by swapping a link while runs write and clients read.
+
+    catalog.duckdb                       a link to the newest of
+    .catalog/<place>-<hash>.duckdb       views only; files are named absolutely, and <place> says under which root
+    .catalog/<place>-<hash>/             tables of facts and runs as they were, as Parquet
+
+A client that has an older one open keeps it. `tilth sql` never opens any of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from corpus.fingerprint import fingerprint
+from corpus.lake import Lake
+from corpus.part import publish, rows_hash
+from corpus.relations import Relation, Relations
+from corpus.sql import create_views_file, quoted
+from corpus.views import RAW, VIEWS, relations_of
+
+KEPT, KEPT_SECONDS = 3, 3600.0  # older ones are deleted, but none that was the newest within the hour
+_GLOB = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
+
+
+def write_catalog(lake: Lake) -> Path:
+    """Make `catalog.duckdb` show what the lake holds now; returns the file that it links to."""
+    folder = lake.root / ".catalog"
+    folder.mkdir(exist_ok=True)
+    views = {name: query for name, query in VIEWS.items() if name not in RAW}
+    found = Relations(lake)
+    relations = {
+        name: found[name] for name in sorted({name for view in views for name in relations_of(view)})
+    }
+    content = {name: _identity(relation) for name, relation in relations.items()}
+    target = folder / f"{_place(lake)}-{fingerprint([views, content])}.duckdb"
+    if not target.exists():
+        _build(target, views, relations)
+    _swap(lake.root / "catalog.duckdb", target)
+    _prune(folder, target)
+    return target
+
+
+def is_catalog_moved(lake: Lake) -> bool:
+    """Whether the catalog's views name files where the lake stood before it was moved: then it is to be written again."""
+    link = lake.root / "catalog.duckdb"
+    return link.is_symlink() and not Path(os.readlink(link)).name.startswith(f"{_place(lake)}-")
+
+
+def _place(lake: Lake) -> str:
+    return fingerprint(str(lake.root))[:8]
+
+
+def _identity(relation: Relation) -> list[Any]:
+    rows = None if relation.table is None else rows_hash(relation.table)
+    return [[path.as_posix() for path in relation.paths], relation.ordinals, relation.schema.names, rows]
+
+
+def _build(target: Path, views: Mapping[str, str], relations: Mapping[str, Relation]) -> None:
+    tables = target.with_suffix("")
+    staging = target.with_name(f".{uuid.uuid4().hex}")
+    staging.mkdir()
+    for name, relation in relations.items():
+        if not relation.paths:
+            table = relation.schema.empty_table() if relation.table is None else relation.table
+            pq.write_table(table, staging / f"{name}.parquet")
+    try:
+        os.rename(staging, tables)
+    except OSError:  # another writer was at the same
+        shutil.rmtree(staging)
+    sources = {name: _source(relation, tables / f"{name}.parquet") for name, relation in relations.items()}
+    file = staging.with_suffix(".duckdb")
+    create_views_file(file, {name: query.format_map(sources) for name, query in views.items()})
+    publish(file, target)
+
+
+def _source(relation: Relation, table: Path) -> str:
+    """A relation as a subquery that needs nothing but its files."""
+    columns = ", ".join(f'r."{name}"' for name in relation.schema.names)
+    if relation.ordinals is None or not relation.paths:
+        return f"(SELECT {columns} FROM read_parquet({_files(relation.paths or (table,))}) r)"
+    numbers = (
+        f"(SELECT unnest({_list(relation.paths)}) AS filename, unnest({list(relation.ordinals)}) AS part)"
+    )
+    columns = columns.replace('r."part"', "n.part")
+    return f"(SELECT {columns} FROM read_parquet({_files(relation.paths)}, filename=true) r JOIN {numbers} n ON n.filename = r.filename)"
+
+
+def _files(paths: tuple[Path, ...]) -> str:
+    return _list(tuple(Path(str(path).translate(_GLOB)) for path in paths))
+
+
+def _list(paths: tuple[Path, ...]) -> str:
+    return "[" + ", ".join(quoted(path) for path in paths) + "]"
+
+
+def _swap(link: Path, target: Path) -> None:
+    to = f"{target.parent.name}/{target.name}"
+    if link.is_symlink():
+        if os.readlink(link) == to:
+            return
+        with suppress(FileNotFoundError):  # another writer may have deleted it
+            os.utime(link.parent / os.readlink(link))  # its hour begins now
+    staging = link.with_name(f".{link.name}.{uuid.uuid4().hex}")
+    staging.symlink_to(to)
+    os.replace(staging, link)
+
+
+def _prune(folder: Path, current: Path) -> None:
+    """Delete catalogs that are neither among the newest nor of the last hour, their tables, and what a kill left."""
+    age = {path: time.time() - _mtime(path) for path in folder.iterdir()}
+    catalogs = sorted(
+        (path for path in age if path.suffix == ".duckdb" and path.name[0] != "."), key=age.__getitem__
+    )
+    kept = {current.stem, *(path.stem for path in catalogs[:KEPT])}
+    kept |= {path.stem for path in catalogs if age[path] < KEPT_SECONDS}
+    for path in age:
+        if path.name.split(".duckdb")[0] not in kept and age[path] > KEPT_SECONDS:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _mtime(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
