@@ -14,8 +14,8 @@ import zstandard
 
 SUFFIXES = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
-# What one slice may become: deflate expands at most 1032 times (32 MiB here), a zstd block of 4 bytes to 128 KiB (64 MiB).
-_SLICE = {"gzip": 32 << 10, "zstd": 2 << 10}
+# What one slice may become: deflate expands at most 1032 times (2 MiB here), a zstd block of 4 bytes to 128 KiB (8 MiB).
+_SLICE = {"gzip": 2 << 10, "zstd": 256}
 
 
 class Damaged(Exception):

@@ -47,12 +47,16 @@ def _record(maker: RecordMaker, position: int, columns: list[str], row: list[str
 def _header(lines: _Lines, text_field: str) -> tuple[str, list[str]]:
     """The delimiter and the column names of the first line that is not blank; no names where there is none."""
     try:
-        line = next((line for line in lines if not line.isspace()), "")
+        line = next((line for line in lines if not line.isspace()), None)
     except _TooLong:
         return ",", [""]
-    columns: list[str] = []
+    if line is None:
+        return ",", []
     for delimiter in _DELIMITERS:
-        columns = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+        try:
+            columns = [name.strip() for name in next(csv.reader([line], delimiter=delimiter, strict=True))]
+        except csv.Error:
+            columns = [""]
         if text_field in columns:
             return delimiter, columns
     return ",", columns

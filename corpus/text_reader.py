@@ -74,7 +74,7 @@ def _paragraphs(content: Content, max_bytes: int) -> Iterator[bytes | str]:
         if line is None or size > max_bytes + 1:
             lines.clear()
         else:
-            lines.append(line)
+            lines.append(line.removesuffix(b"\r"))
     if size and not content.damage:
         yield b"\n".join(lines) if lines else "record_too_long"
 

@@ -24,6 +24,7 @@ _KIND, _HAS_TEXT, _HAS_BLOCKS, _KEEPS = 3, 4, 8, 16
 _OPENING, _CLOSING = (_OPEN, "", " ", _OPEN), (_CLOSE, "", _LABELLED, _CLOSE)
 _ELEMENT_BYTES = 32
 _AFTER_LABEL = re.compile(rf"{_LABELLED}[ {_OPEN}{_LABELLED}]*")
+_BEFORE_PUNCTUATION = re.compile(rf"{_LABELLED}(?=[.,;:!?)\]])")
 _BREAKS = re.compile(rf"[{_OPEN}{_CLOSE}\n][ \n{_OPEN}{_CLOSE}]*")
 _SPACES = re.compile(r"[ \t\r\n]+")
 _RUN = re.compile(r"  +")
@@ -75,7 +76,9 @@ class TextJoiner:
         """Characters directly in the innermost element."""
         state = self._states[-1]
         if data.isspace():
-            self._pieces.append(" " if not state & _KEEPS else data.replace("\n", _LINE).replace(" ", _SPACE))
+            if state & _KEEPS:
+                data = data.replace("\n", _LINE).replace(" ", _SPACE)
+            self._pieces.append(data if state & _KEEPS or not data.isascii() else " ")
             return
         self._states[-1] = state | _HAS_TEXT
         self.size += len(data)
@@ -114,7 +117,7 @@ class TextJoiner:
         if "  " in text:  # first of all: the patterns below are linear only where spaces stand alone
             text = _RUN.sub(" ", text)
         if _LABELLED in text:
-            text = _AFTER_LABEL.sub(" ", text)
+            text = _AFTER_LABEL.sub(" ", _BEFORE_PUNCTUATION.sub("", text))
         text = _BREAKS.sub("\n", text).replace(" \n", "\n")
         if "  " in text:
             text = _RUN.sub(" ", text)
