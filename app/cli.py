@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -359,21 +360,24 @@ def sql(
 ) -> None:  # fmt: skip
     """Query the lake with DuckDB: documents, signals, decisions, runs, scores and the rest."""
     from app.questions import write_rows
-    from corpus.sql import CONSOLE_ROWS, run_query
+    from corpus.answer import CONSOLE, EVERYTHING
+    from corpus.console import Console
+    from corpus.sql_catalog import is_catalog_moved, write_catalog
 
     format_ = "json" if json_ else format_
     if format_ not in ("table", "csv", "json"):
         raise ConfigError(f"there is no format {format_!r}. There are table, csv and json.")
-    result = run_query(
-        _open_lake(lake, profile),
-        query,
-        limit=CONSOLE_ROWS if format_ == "table" else None,
-        seconds=seconds,
-        raw=raw,
-    )
-    write_rows(result.table, format_, sys.stdout)
-    if result.cut:
-        print(f"cut at {CONSOLE_ROWS} rows; --format csv or json gives all", file=sys.stderr)
+    opened = _open_lake(lake, profile)
+    if is_catalog_moved(opened):
+        write_catalog(opened)
+    limits = CONSOLE if format_ == "table" else EVERYTHING
+    with (
+        Console(spare=0) as console,
+        closing(console.stream(opened.root, query, limits=limits, seconds=seconds, raw=raw)) as answer,
+    ):
+        write_rows(answer, format_, sys.stdout)
+    if answer.cut:
+        print(f"cut at {limits.rows:,} rows; --format csv or json gives all", file=sys.stderr)
 
 
 @cli.command(name="ls")

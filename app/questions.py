@@ -5,23 +5,28 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import asdict
+from decimal import Decimal
+from math import isfinite
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pyarrow as pa
 
-from app.recipe import load_recipe
 from app.render import render_comparison, render_table
 from corpus import names
+from corpus.answer import Answer
 from corpus.errors import ConfigError, UnknownName
 from corpus.lake import Lake, Manifest
-from quality.explain import Flips
+
+if TYPE_CHECKING:
+    from quality.explain import Flips
 
 # ── what if ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def what_if(recipe: Path, sets: list[str], sample: float, lake: Lake) -> list[Flips]:
     """The newest snapshot of the recipe's name beside what the recipe says with `sets`; nothing is measured or written."""
+    from app.recipe import load_recipe
     from quality.curate import operators
     from quality.decide import SourceInput
     from quality.explain import what_if as flips
@@ -175,44 +180,40 @@ def _differences(before: Any, after: Any, path: str = "") -> list[tuple[str, Any
 # ── rows out ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_rows(table: pa.Table, format_: str, out: TextIO) -> None:
-    """A query's rows as an aligned table, as CSV with a header, or as one JSON object a line."""
+def write_rows(rows: pa.Table | Answer, format_: str, out: TextIO) -> None:
+    """A query's rows as an aligned table, as CSV with a header, or as one JSON object a line.
+
+    CSV and JSON are written as the rows come; a table is read whole first.
+    """
     if format_ == "table":
-        if table.num_rows or table.num_columns:
-            out.write(
-                (
-                    render_table(table.to_pylist())
-                    if table.num_rows
-                    else "  ".join(table.column_names) + "\n(no rows)"
-                )
-                + "\n"
-            )
+        table = rows if isinstance(rows, pa.Table) else rows.read().table
+        header = "  ".join(table.column_names) + "\n(no rows)"
+        out.write((render_table(table.to_pylist()) if table.num_rows else header) + "\n")
         return
     writer = csv.writer(out)
     if format_ == "csv":
-        writer.writerow(table.column_names)
-    for batch in table.to_batches(max_chunksize=10_000):
+        writer.writerow(rows.schema.names)
+    for batch in rows.to_batches(max_chunksize=10_000) if isinstance(rows, pa.Table) else rows:
         for row in batch.to_pylist():
+            plain = {name: _plain(value) for name, value in row.items()}
             if format_ == "csv":
                 writer.writerow(
-                    [
-                        json.dumps(value, ensure_ascii=False, default=str)
-                        if isinstance(value, (list, dict))
-                        else value
-                        for value in row.values()
-                    ]
+                    [_json(value) if isinstance(value, (list, dict)) else value for value in plain.values()]
                 )
             else:
-                out.write(json.dumps(_finite(row), ensure_ascii=False, default=str) + "\n")
+                out.write(_json(plain) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it: decimals (SQL sums integers to them) as numbers, what is no number as null."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return (
-        None
-        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf")))
-        else value
-    )
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -55,10 +55,18 @@ def run_query_in_process(
 class Console:
     """Workers that answer queries; threads may share one. `close` ends them all."""
 
-    def __init__(self, at_once: int = AT_ONCE):
+    def __init__(self, at_once: int = AT_ONCE, spare: int = 1):
+        self._spare = spare  # workers kept ready for the next query
         self._idle: list[_Worker] = []
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(at_once)
+        self._closed = False
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def stream(
         self, lake_root: Path, query: str, *, limits: Limits = CONSOLE, seconds: float = SECONDS, raw: bool = False
@@ -67,7 +75,13 @@ class Console:
 
         Raises QueryError, QueryTimeout and what else `corpus.sql.stream_query` raises, here or while rows are taken.
         """
-        request = {"root": str(lake_root), "query": query, "limits": asdict(limits), "seconds": seconds, "raw": raw}
+        request = {
+            "root": str(lake_root),
+            "query": query,
+            "limits": asdict(limits),
+            "seconds": seconds,
+            "raw": raw,
+        }
         batches = self._batches(request, seconds)
         answer = Answer(pa.schema([]), batches)
         answer.schema = pa.ipc.read_schema(pa.py_buffer(next(batches)))
@@ -82,25 +96,37 @@ class Console:
             worker = self._take()
             yield from worker.ask(request, seconds)
         finally:
-            if worker is not None and not self._keep(worker):
-                worker.kill()
+            if worker is not None:
+                self._put_back(worker)
             self._turns.release()
+
+    def warm(self) -> None:
+        """Have a worker start now, so that the first query does not wait for it."""
+        with self._lock:
+            if len(self._idle) < self._spare and not self._closed:
+                self._idle.append(_Worker())
 
     def _take(self) -> _Worker:
         with self._lock:
             worker = self._idle.pop() if self._idle else None
-        return worker if worker is not None and worker.is_ready() else _Worker()
+        if worker is not None and not worker.is_ready():
+            worker.kill()
+            worker = None
+        return worker or _Worker()
 
-    def _keep(self, worker: _Worker) -> bool:
+    def _put_back(self, worker: _Worker) -> None:
         with self._lock:
-            keep = worker.is_ready() and not self._idle
+            keep = worker.is_ready() and len(self._idle) < self._spare and not self._closed
             if keep:
                 self._idle.append(worker)
-        return keep
+        if not keep:
+            worker.kill()
+        self.warm()  # after a query that had to be killed the next one finds a worker all the same
 
     def close(self) -> None:
-        """End the workers that wait for a query."""
+        """End the workers that wait for a query; those at work end with theirs."""
         with self._lock:
+            self._closed = True
             while self._idle:
                 self._idle.pop().kill()
 
@@ -149,9 +175,13 @@ class _Worker:
                 yield last
                 return
         except TimeoutError as error:
-            raise QueryTimeout(f"the query took longer than {seconds:g} s and was stopped. Ask for less, or aggregate.") from error
+            raise QueryTimeout(
+                f"the query took longer than {seconds:g} s and was stopped. Ask for less, or aggregate."
+            ) from error
         except (EOFError, OSError) as error:
-            raise QueryError("the query ended the process it ran in; most likely it needs more memory than it may have. Ask for less, or aggregate.") from error
+            raise QueryError(
+                "the query ended the process it ran in; most likely it needs more memory than it may have. Ask for less, or aggregate."
+            ) from error
 
     def _receive(self, seconds: float) -> tuple[bytes, bytes]:
         if not self._near.poll(max(0.0, seconds)):
@@ -174,9 +204,9 @@ def _start(handle: int) -> subprocess.Popen[bytes]:
 
 
 def _error(message: dict[str, str]) -> TilthError:
-    kinds: dict[str, type[TilthError]] = {"QueryError": QueryError, "QueryTimeout": QueryTimeout}
-    kind = kinds.get(message["error"]) or getattr(errors, message["error"], TilthError)
-    return kind(message["message"])
+    known: dict[str, Any] = {**vars(errors), "QueryError": QueryError, "QueryTimeout": QueryTimeout}
+    error: TilthError = known.get(message["error"], TilthError)(message["message"])
+    return error
 
 
 _shared = Console()
@@ -228,7 +258,9 @@ def _answer(connection: Connection, request: dict[str, Any]) -> bool:
     try:
         limits = Limits(**request["limits"])
         lake = Lake.open(request["root"], create=False)
-        answer = stream_query(lake, request["query"], limits=limits, seconds=request["seconds"], raw=request["raw"])
+        answer = stream_query(
+            lake, request["query"], limits=limits, seconds=request["seconds"], raw=request["raw"]
+        )
         connection.send_bytes(b"B" + answer.schema.serialize())
         for batch in answer:
             connection.send_bytes(b"B" + batch.serialize())

@@ -25,7 +25,7 @@ from corpus.answer import BATCH_ROWS, CONSOLE, EVERYTHING, Answer, Limits, Resul
 from corpus.guard import QueryError, QueryTimeout, check_size, datasets_read
 from corpus.lake import Lake
 from corpus.relations import PART, Relation, Relations
-from corpus.views import RAW, VIEWS, relations_of
+from corpus.views import RAW, VIEWS, quoted, relations_of
 
 __all__ = ["QueryError", "QueryTimeout", "Result", "open_scratch", "run_query", "stream_query"]
 
@@ -228,8 +228,3 @@ def create_views_file(path: Path, views: Mapping[str, str]) -> None:
         for name, query in sorted(views.items()):
             connection.execute(f"CREATE VIEW {name} AS {query}")
         connection.execute("USE memory; DETACH made")
-
-
-def quoted(value: object) -> str:
-    """A text as an SQL literal."""
-    return "'" + str(value).replace("'", "''") + "'"

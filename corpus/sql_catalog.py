@@ -24,8 +24,7 @@ from corpus.fingerprint import fingerprint
 from corpus.lake import Lake
 from corpus.part import publish, rows_hash
 from corpus.relations import Relation, Relations
-from corpus.sql import create_views_file, quoted
-from corpus.views import RAW, VIEWS, relations_of
+from corpus.views import RAW, VIEWS, quoted, relations_of
 
 KEPT, KEPT_SECONDS = 3, 3600.0  # older ones are deleted, but none that was the newest within the hour
 _GLOB = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
@@ -65,6 +64,8 @@ def _identity(relation: Relation) -> list[Any]:
 
 
 def _build(target: Path, views: Mapping[str, str], relations: Mapping[str, Relation]) -> None:
+    from corpus.sql import create_views_file  # loads duckdb, which most commands need not
+
     tables = target.with_suffix("")
     staging = target.with_name(f".{uuid.uuid4().hex}")
     staging.mkdir()

@@ -90,3 +90,8 @@ VIEWS = _views()  # public name → query; relations stand in braces
 def relations_of(view: str) -> set[str]:
     """The names of the stored relations that a view reads."""
     return {field for _, field, _, _ in Formatter().parse(VIEWS[view]) if field}
+
+
+def quoted(value: object) -> str:
+    """A text as an SQL literal."""
+    return "'" + str(value).replace("'", "''") + "'"
