@@ -1,0 +1,206 @@
+"""The app's charts, from plain rows: Altair specifications, no Streamlit.
+
+Colours are Okabe and Ito's, told apart by people who see colours differently; where a colour carries a verdict, a shape or
+a word does too. Every chart has its sentence for screen readers in the page that shows it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+Rows = Sequence[Mapping[str, Any]]
+
+COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#B8A90B"]
+GREY, BLUE, ORANGE, VERMILLION = "#8C8C8C", "#0072B2", "#E69F00", "#D55E00"
+OUTCOMES = {
+    "kept": "#0072B2", "quality rule": "#E69F00", "duplicate": "#56B4E9", "personal data": "#CC79A7", "held out": "#009E73", "not readable": "#8C8C8C",
+}  # fmt: skip
+VERDICTS = {
+    "IMPROVED": BLUE,
+    "NO CHANGE WITHIN MARGIN": GREY,
+    "INCONCLUSIVE": ORANGE,
+    "REGRESSED": VERMILLION,
+}
+SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
+MAX_POINTS = 400  # of one line; more cannot be told apart at the width of a page
+
+
+def outcome(rule: str) -> str:
+    """What kind of outcome a row of the funnel is."""
+    if rule in ("kept", "rejected"):
+        return {"kept": "kept", "rejected": "not readable"}[rule]
+    if rule in ("held_out", "near_held_out"):
+        return "held out"
+    if rule in ("exact_duplicate", "near_duplicate"):
+        return "duplicate"
+    return "personal data" if rule.startswith("pii_") else "quality rule"
+
+
+# ── curation ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def outcome_bars(rows: Rows, unit: str) -> alt.Chart:
+    """Shares of what was read by source and outcome; rows have source, outcome and `unit` (documents or tokens)."""
+    return (
+        _chart(rows)
+        .mark_bar(height={"band": 0.7})
+        .encode(
+            x=alt.X(f"sum({unit}):Q", stack="normalize", axis=alt.Axis(format="%"), title=f"share of {unit} read"),
+            y=alt.Y("source:N", title=None, axis=alt.Axis(labelLimit=200)),
+            color=alt.Color("outcome:N", scale=_scale(OUTCOMES), legend=_legend("top")),
+            order=alt.Order("rank:Q"),
+            tooltip=["source:N", "outcome:N", alt.Tooltip(f"sum({unit}):Q", format=",", title=unit)],
+        )
+        .properties(height=40 * len({row["source"] for row in rows}) + 110)
+    )  # fmt: skip
+
+
+def rule_heatmap(rows: Rows, rules: Sequence[str], unit: str) -> alt.LayerChart:
+    """Share of each source that a rule was the first to drop; rows have source, rule, share and `unit`."""
+    base = _chart(rows).encode(
+        x=alt.X("source:N", title=None, axis=alt.Axis(labelAngle=0, labelLimit=120, orient="top")),
+        y=alt.Y("rule:N", title=None, sort=list(rules), axis=alt.Axis(labelLimit=220)),
+        tooltip=["source:N", "rule:N", alt.Tooltip(f"{unit}:Q", format=","), alt.Tooltip("share:Q", format=".2%")],
+    )  # fmt: skip
+    scale = alt.Scale(scheme="blues", domainMin=0, domainMax=max([0.05, *(row["share"] for row in rows)]))
+    cells = base.mark_rect(cornerRadius=2).encode(color=alt.Color("share:Q", scale=scale, legend=None))
+    top = max([0.05, *(row["share"] for row in rows)])
+    words = base.mark_text(fontSize=11).encode(
+        text=alt.Text("share:Q", format=".1%"),
+        color=alt.condition(f"datum.share > {top * 0.55}", alt.value("white"), alt.value("#333333")),
+    )
+    return alt.layer(cells, words).properties(height=26 * len(rules) + 40)
+
+
+# ── mixture ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def weight_dots(rows: Rows) -> alt.LayerChart:
+    """Weights by source beside the baselines; rows have source, weighting (this mixture, natural, …) and weight."""
+    order = ["this mixture", "natural", "uniform", "UniMax"]
+    base = _chart(rows).encode(y=alt.Y("source:N", title=None, axis=alt.Axis(labelLimit=200)))
+    span = base.mark_rule(color=GREY, opacity=0.4).encode(x="min(weight):Q", x2="max(weight):Q")
+    dots = base.mark_point(size=110, filled=True, opacity=0.9).encode(
+        x=alt.X("weight:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"), title="share of tokens"),
+        color=alt.Color("weighting:N", scale=alt.Scale(domain=order, range=COLOURS[:4]), legend=_legend("top")),
+        shape=alt.Shape("weighting:N", scale=alt.Scale(domain=order, range=SHAPES[:4])),
+        tooltip=["source:N", "weighting:N", alt.Tooltip("weight:Q", format=".2%")],
+    )  # fmt: skip
+    return alt.layer(span, dots).properties(height=40 * len({row["source"] for row in rows}) + 110)
+
+
+def ledger_areas(rows: Rows) -> alt.Chart:
+    """Tokens consumed by source over the steps of a plan; rows have step, source, tokens and epochs."""
+    return (
+        _chart(rows)
+        .mark_area(line=True, opacity=0.75)
+        .encode(
+            x=_steps(),
+            y=alt.Y("tokens:Q", title="tokens consumed", axis=alt.Axis(format="~s")),
+            color=alt.Color("source:N", scale=alt.Scale(range=COLOURS), legend=_legend("top")),
+            tooltip=["step:Q", "source:N", alt.Tooltip("tokens:Q", format=","), alt.Tooltip("epochs:Q", format=".2f")],
+        )
+        .properties(height=280)
+    )  # fmt: skip
+
+
+# ── training ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+DASHES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [10, 4], [1, 3]]
+
+
+def run_lines(
+    rows: Rows, title: str, runs: Sequence[str], *, height: int = 280, format: str = "~g", dots: bool = False, legend: bool = True, zero: bool = False
+) -> alt.LayerChart:  # fmt: skip
+    """A figure over the steps of runs; rows have run, step, value and tokens. Runs differ in colour and dash."""
+    key = alt.Legend(orient="top", title=None, symbolType="stroke", symbolStrokeWidth=3, symbolSize=500) if legend else None  # fmt: skip
+    base = _chart(rows).encode(
+        x=_steps(),
+        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=zero, nice=True), axis=alt.Axis(format=format, tickCount=5)),
+        color=alt.Color("run:N", scale=alt.Scale(domain=list(runs), range=COLOURS), legend=key),
+        tooltip=["run:N", "step:Q", alt.Tooltip("value:Q", format=".5~g", title=title), alt.Tooltip("tokens:Q", format=",")],
+    )  # fmt: skip
+    dashes = alt.StrokeDash("run:N", scale=alt.Scale(domain=list(runs), range=DASHES), legend=key)
+    lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=dashes)
+    points = base.mark_point(filled=True, size=40 if dots else 12, opacity=1 if dots else 0)
+    return alt.layer(lines, points).properties(height=height)
+
+
+def thin(rows: list[dict[str, Any]], limit: int = MAX_POINTS) -> list[dict[str, Any]]:
+    """At most about `limit` rows in their order, the first and last among them: means would hide a spike's step."""
+    if len(rows) <= limit:
+        return rows
+    stride = (len(rows) - 1) / (limit - 1)
+    return [rows[round(i * stride)] for i in range(limit)]
+
+
+# ── scorecards ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pareto(rows: Rows, x_title: str, y_title: str, lines: Mapping[str, float] | None = None, format: str = ".3f") -> alt.LayerChart:  # fmt: skip
+    """Checkpoints as points with 95% crosses; rows have checkpoint, x, x_low, x_high, y, y_low, y_high.
+
+    `lines` may hold `x` and `y`: dashed thresholds, such as the baseline and the most harm that the gate allows.
+    """
+    names = [str(row["checkpoint"]) for row in rows]
+    axis = {"scale": alt.Scale(zero=False, padding=24), "axis": alt.Axis(format=format)}
+    colour = alt.Color("checkpoint:N", scale=alt.Scale(domain=names, range=COLOURS), legend=_legend("top"))
+    base = _chart(_finite(rows)).encode(color=colour)
+    wide = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("x_low:Q", **axis, title=x_title), x2="x_high:Q", y=alt.Y("y:Q", **axis, title=y_title))  # fmt: skip
+    tall = base.mark_rule(strokeWidth=1.5).encode(x="x:Q", y="y_low:Q", y2="y_high:Q")
+    points = base.mark_point(filled=True, size=150, opacity=1).encode(
+        x="x:Q", y="y:Q",
+        shape=alt.Shape("checkpoint:N", scale=alt.Scale(domain=names, range=SHAPES), legend=None),
+        tooltip=["checkpoint:N", alt.Tooltip("x:Q", format=".4f", title=x_title), alt.Tooltip("y:Q", format=".4f", title=y_title)],
+    )  # fmt: skip
+    layers: list[alt.Chart] = []
+    for key, value in (lines or {}).items():
+        rule = alt.Chart(alt.InlineData(values=[{"at": value}])).mark_rule(strokeDash=[5, 4], color=GREY)
+        layers.append(rule.encode(x="at:Q") if key.startswith("x") else rule.encode(y="at:Q"))
+    return alt.layer(*layers, wide, tall, points).properties(height=380)
+
+
+def forest(rows: Rows, title: str) -> alt.LayerChart:
+    """Paired differences with 95% intervals; rows have target, delta, low, high and verdict. Zero is marked."""
+    order = [str(row["target"]) for row in rows]
+    base = _chart(_finite(rows)).encode(
+        y=alt.Y("target:N", sort=order, title=None, axis=alt.Axis(labelLimit=240)),
+        color=alt.Color("verdict:N", scale=_scale(VERDICTS), legend=_legend("top")),
+    )
+    zero = alt.Chart(alt.InlineData(values=[{"at": 0}])).mark_rule(color=GREY, strokeDash=[4, 3]).encode(x="at:Q")  # fmt: skip
+    bars = base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q", title=title), x2="high:Q")
+    points = base.mark_point(filled=True, size=110, opacity=1).encode(
+        x="delta:Q",
+        shape=alt.Shape("verdict:N", scale=alt.Scale(domain=list(VERDICTS), range=["triangle-right", "square", "circle", "triangle-left"]), legend=None),
+        tooltip=["target:N", alt.Tooltip("delta:Q", format="+.4f"), alt.Tooltip("low:Q", format="+.4f"), alt.Tooltip("high:Q", format="+.4f"), "verdict:N"],
+    )  # fmt: skip
+    return alt.layer(zero, bars, points).properties(height=34 * len(rows) + 110)
+
+
+def _chart(rows: Rows) -> alt.Chart:
+    return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
+
+
+def _scale(colours: Mapping[str, str]) -> alt.Scale:
+    return alt.Scale(domain=list(colours), range=list(colours.values()))
+
+
+def _steps() -> alt.X:
+    return alt.X("step:Q", title="step", axis=alt.Axis(format=",d", tickMinStep=1))
+
+
+def _legend(orient: str) -> alt.Legend:
+    return alt.Legend(orient=orient, title=None, labelLimit=260, columns=0)
+
+
+def _finite(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """JSON has no infinity: an interval without an end is drawn without one."""
+    return [
+        {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
+        for row in rows
+    ]  # fmt: skip

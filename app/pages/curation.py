@@ -1,0 +1,211 @@
+"""Curation: what each rule dropped from each source, the documents behind every number, and why each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import charts
+from app.pages import frame, loaded
+from app.pages.document import explain, show_document
+from app.samples import Counting, Wanted, count_documents, rules_in_force, rules_of
+from corpus.lake import Lake, Manifest
+from corpus.names import Claim
+from quality.funnel import funnel_rows
+
+VIEWS = ["Funnel", "Documents", "Rejects", "Rules"]
+PAGE_ROWS = 20
+EVERY, DROPPED, KEPT = "all sources", "dropped", "kept"
+COUNTING: dict[str, Counting] = {"first reason": "first", "failing": "any", "only this rule": "only"}
+
+
+def show(lake: Lake, owner: Claim) -> None:
+    snapshot = frame.artifact(lake, owner, "snapshot")
+    if snapshot is None:
+        frame.empty(f"{owner} has no snapshot yet.", "tilth curate RECIPE")
+        return
+    view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="view", bind="query-params", required=True, label_visibility="collapsed")  # fmt: skip
+    {"Funnel": funnel, "Documents": documents, "Rejects": rejects, "Rules": rules}[view or VIEWS[0]](
+        lake, owner, snapshot
+    )
+
+
+# ── the funnel ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def funnel(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
+    unit = st.segmented_control("Count", ["documents", "tokens"], default="documents", key="unit", bind="query-params", required=True) or "documents"  # fmt: skip
+    rows = funnel_rows(snapshot.summary["sources"], snapshot.summary["rejects"])
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        st.subheader("What became of each source", anchor=False)
+        bars = [_bar(row, unit) for row in rows if row["rule"] != "read" and row[unit]]
+        if bars:
+            st.altair_chart(charts.outcome_bars(bars, unit), alt=f"Bars: share of {unit} of each source that was kept, dropped by kind of rule, or not readable")  # fmt: skip
+    with right:
+        st.subheader("Which rule dropped what first", anchor=False)
+        heatmap(rows, unit)
+    st.subheader("Every rule", anchor=False)
+    st.caption(
+        "Read = not readable + first reasons + kept. **Failing** counts documents that fail the rule beside others; **only this rule** those that no other rule "
+        "would have dropped. Select a row to look at its documents."
+    )
+    chosen = frame.table(rows, FUNNEL_COLUMNS, key="funnel", alt="Documents and tokens by source and rule", select=True, most=24)  # fmt: skip
+    if chosen is not None:
+        link(owner, rows[chosen])
+
+
+FUNNEL_COLUMNS = {
+    "source": frame.text("Source"), "rule": frame.text("Rule"), "documents": frame.number("Documents", help="with this rule as the first reason"), "tokens": frame.number("Tokens"),
+    "failing": frame.number("Failing"), "only_this_rule": frame.number("Only this rule"), "only_this_rule_tokens": frame.number("… its tokens"),
+}  # fmt: skip
+
+
+def _bar(row: dict[str, Any], unit: str) -> dict[str, Any]:
+    kind = charts.outcome(row["rule"])
+    return {
+        "source": row["source"],
+        "outcome": kind,
+        "rank": list(charts.OUTCOMES).index(kind),
+        unit: row[unit],
+    }
+
+
+def heatmap(rows: list[dict[str, Any]], unit: str) -> None:
+    read = {row["source"]: row[unit] or 0 for row in rows if row["rule"] == "read"}
+    cells = [
+        {
+            "source": row["source"],
+            "rule": row["rule"],
+            unit: row[unit],
+            "share": row[unit] / read[row["source"]],
+        }
+        for row in rows
+        if row["rule"] not in ("read", "kept") and row[unit] and read[row["source"]]
+    ]
+    totals: dict[str, int] = {}
+    for cell in cells:
+        totals[cell["rule"]] = totals.get(cell["rule"], 0) + cell[unit]
+    ranked = sorted(totals, key=lambda rule: (-totals[rule], rule))[:16]
+    if not ranked:
+        st.caption("No rule dropped anything.")
+        return
+    shown = [cell for cell in cells if cell["rule"] in ranked]
+    st.altair_chart(charts.rule_heatmap(shown, ranked, unit), alt=f"Table: share of each source's {unit} by the rule that dropped them first")  # fmt: skip
+    if len(totals) > len(ranked):
+        st.caption(f"The {len(ranked)} rules that dropped most of {len(totals)}; the table below has all.")
+
+
+def link(owner: Claim, row: dict[str, Any]) -> None:
+    """From a row of the funnel to what it counts."""
+    rule = row["rule"]
+    where = {"view": "Rejects"} if rule == "rejected" else {"view": "Documents", "source": row["source"]} | ({} if rule == "read" else {"outcome": rule})  # fmt: skip
+    label = f"Look at {row['documents']:,} of {row['source']}: {rule.replace('_', ' ')}"
+    st.page_link("pages/curation.py", label=frame.plain(label), icon=":material/arrow_forward:", query_params=frame.address(owner, **where))  # fmt: skip
+
+
+# ── documents ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def documents(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
+    wanted = filters(snapshot)
+    total = count_documents(snapshot, wanted)
+    pages = max(1, -(-total // PAGE_ROWS))
+    st.markdown(f"**{total:,}** documents" + (f", {PAGE_ROWS} on a page" if pages > 1 else ""))
+    at = st.pagination(pages, key=f"page {wanted}") if pages > 1 else 1
+    rows = loaded.documents(str(lake.root), snapshot.id, wanted, (at - 1) * PAGE_ROWS, PAGE_ROWS)
+    if rows:
+        chosen = frame.table([_listed(row) for row in rows], LISTED_COLUMNS, key=f"documents {wanted} {at}", alt="Documents with reason, value, threshold and the beginning of their text", select=True)  # fmt: skip
+        if chosen is not None and st.session_state.get("picked") != rows[chosen]["doc_id"]:
+            st.session_state["picked"] = st.session_state["doc"] = rows[chosen]["doc_id"]
+    asked = st.text_input("One document", key="doc", bind="query-params", placeholder="a doc_id, the start of one, or the source's own id; or select a row above")  # fmt: skip
+    if asked:
+        with frame.guarded(), st.container(border=True):
+            show_document(owner, explain(str(lake.root), snapshot.id, asked))
+
+
+def filters(snapshot: Manifest) -> Wanted:
+    left, middle, right = st.columns([2, 3, 3])
+    names = [EVERY, *sorted(snapshot.summary["sources"])]
+    source = left.selectbox("Source", names, key="source", bind="query-params")
+    chosen_source = None if source == EVERY else source
+    rules = [rule for rule, _ in rules_of(snapshot, chosen_source)]
+    outcome = middle.selectbox("Outcome", [DROPPED, KEPT, *rules], key="outcome", bind="query-params", help="Dropped for any reason, kept, or a rule.")  # fmt: skip
+    if outcome in (KEPT, DROPPED):
+        return Wanted(chosen_source, kept=outcome == KEPT)
+    with right:
+        counting = st.segmented_control("The rule is its", list(COUNTING), default="first reason", key="counting", bind="query-params", required=True)  # fmt: skip
+    return Wanted(chosen_source, rule=outcome, counting=COUNTING[counting or "first reason"])
+
+
+LISTED_COLUMNS = {
+    "id": frame.text("Document", "small"), "source": frame.text("Source", "small"), "reason": frame.text("First reason", "medium"), "value": frame.text("Value", "small"),
+    "threshold": frame.text("Threshold", "small"), "others": frame.number("Other reasons", width="small"), "tokens": frame.number("Tokens", width="small"), "excerpt": frame.text("Beginning of the text, masked", "large"),
+}  # fmt: skip
+
+
+def _listed(row: dict[str, Any]) -> dict[str, Any]:
+    first = row["failures"][0] if row["failures"] else {}
+    return {
+        "id": row["own_id"] or row["doc_id"][:12], "source": row["source"], "reason": row["drop_reason"] or "kept", "value": first.get("value"),
+        "threshold": first.get("threshold"), "others": max(0, len(row["failures"]) - 1), "tokens": row["num_tokens"], "excerpt": " ".join(row["excerpt"].split()),
+    }  # fmt: skip
+
+
+# ── rejects and rules ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rejects(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
+    rows = loaded.rejects(str(lake.root), snapshot.id)
+    if not rows:
+        st.success("Every record could be read.", icon=":material/check:")
+        return
+    st.markdown(f"**{sum(row['records'] for row in rows):,}** records could not be read. Nothing else of their files was lost, and no text of them is kept.")  # fmt: skip
+    names = sorted({row["source"] for row in rows})
+    source = st.selectbox("Source", [EVERY, *names], key="rejects_of")
+    shown = [row for row in rows if source in (EVERY, row["source"])]
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        st.subheader("By reason", anchor=False)
+        reasons: dict[str, int] = {}
+        for row in shown:
+            reasons[row["reason"]] = reasons.get(row["reason"], 0) + row["records"]
+        frame.table([{"reason": reason, "records": count} for reason, count in sorted(reasons.items(), key=lambda found: -found[1])], {"reason": frame.text("Reason"), "records": frame.number("Records")}, alt="Rejects by reason")  # fmt: skip
+    with right:
+        st.subheader("By file", anchor=False)
+        frame.table(shown[:1000], {"source": frame.text("Source"), "file": frame.text("File"), "reason": frame.text("Reason"), "records": frame.number("Records"), "first_records": frame.text("At record")}, alt="Rejects by file")  # fmt: skip
+        if len(shown) > 1000:
+            st.caption(f"The first 1,000 of {len(shown):,}; the SQL page has `rejects` whole.")
+
+
+def rules(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("Rules in force", anchor=False)
+        st.caption("A document that is outside of what a rule keeps fails it. Presets, rules and overrides of the recipe are resolved by source.")  # fmt: skip
+        frame.table(rules_in_force(snapshot), {"rule": frame.text("Rule"), "signal": frame.text("Signal"), "keeps": frame.text("Keeps"), "sources": frame.text("Sources")}, alt="Rules with their thresholds", most=18)  # fmt: skip
+    with right:
+        near = snapshot.identity.get("near_duplicates")
+        st.subheader("Duplicates", anchor=False)
+        st.markdown(_duplicates(snapshot.identity["exact_duplicates"], near))
+        cluster = snapshot.summary["largest_cluster"]
+        if cluster["dropped"]:
+            st.markdown(f"The largest cluster dropped **{cluster['dropped']:,}** documents for one.")
+            st.page_link("pages/curation.py", label=f"Look at their keeper {cluster['keeper'][:12]}", icon=":material/arrow_forward:", query_params=frame.address(owner, view="Documents", doc=cluster["keeper"]))  # fmt: skip
+        st.subheader("Personal data", anchor=False)
+        frame.table([{"type": kind, "action": action} for kind, action in sorted(snapshot.identity["pii"].items())], {"type": frame.text("Type"), "action": frame.text("Action")}, alt="What is done about each type of personal data")  # fmt: skip
+
+
+def _duplicates(exact: bool, near: dict[str, Any] | None) -> str:
+    lines = ["Exact copies are dropped." if exact else "Exact copies are kept."]
+    if near:
+        lines.append(
+            f"Near-duplicates from a Jaccard similarity of {near['jaccard']:g} on are dropped: {near['num_perm']} permutations in {near['bands']} bands over "
+            f"{near['ngram']}-grams of words. Kept first: {', '.join(near['keep'])}."
+        )
+    return " ".join(lines)
+
+
+if __name__ == "__main__":
+    frame.page("Curation", "What was kept, what was dropped, and why. Text is shown with personal data masked.", show)  # fmt: skip

@@ -1,0 +1,165 @@
+"""Overview: what the lake holds, how far the chosen version got, what happened last, and what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import queries
+from app.pages import frame, loaded
+from corpus import names
+from corpus.facts import read_facts
+from corpus.lake import Lake
+from corpus.names import Claim
+
+# what a stage leaves → (its name for people, the page that shows it)
+STAGES = {
+    "documents": ("Ingest", "pages/curation.py"), "snapshot": ("Curate", "pages/curation.py"), "token_shards": ("Tokenize", "pages/mixture.py"),
+    "mixture": ("Mix", "pages/mixture.py"), "run": ("Train", "pages/training.py"), "scorecard": ("Evaluate", "pages/scorecards.py"),
+}  # fmt: skip
+VERBS = {"documents": "ingest", "snapshot": "curate", "token_shards": "tokenize", "mixture": "mix", "run": "train", "scorecard": "eval"}  # fmt: skip
+
+
+def show(lake: Lake, owner: Claim) -> None:
+    figures(lake, owner)
+    progress(lake, owner)
+    st.subheader(f"Sources of {owner}", anchor=False)
+    sources(lake, owner)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Versions of recipes", anchor=False)
+        frame.table(recipe_rows(lake), RECIPE_COLUMNS, alt="Versions of recipes and what each has")
+        sizes(lake)
+    with right:
+        st.subheader("Latest", anchor=False)
+        frame.table(latest(lake), LATEST_COLUMNS, alt="Latest events of the lake, newest first")
+
+
+# ── the chosen version ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def figures(lake: Lake, owner: Claim) -> None:
+    """The few numbers that say where the version stands."""
+    snapshot = frame.artifact(lake, owner, "snapshot")
+    tallies = snapshot.summary["sources"].values() if snapshot else []
+    read, kept = (sum(tally[key] for tally in tallies) for key in ("documents", "kept"))
+    tokens = sum(tally["tokens_kept"] for tally in tallies)
+    runs = names.attached(lake, owner, "run")
+    running = [fact["key"] for fact in runs if queries.is_running(lake, fact["id"])]
+    columns = st.columns(5)
+    columns[0].metric("Documents read", f"{read:,}" if snapshot else "–", border=True, height="stretch")
+    columns[1].metric("Kept", f"{kept / read:.0%}" if read else "–", f"{kept:,} documents" if read else None, delta_color="off", delta_arrow="off", border=True, height="stretch")  # fmt: skip
+    columns[2].metric("Tokens kept", f"{tokens:,}" if tokens else "–", border=True, height="stretch")
+    columns[3].metric("Runs", len(runs), f"{running[0]} is training" if running else None, delta_arrow="off", border=True, height="stretch")  # fmt: skip
+    champion = names.alias(lake, owner.name, "champion")
+    columns[4].metric("Champion", champion["reference"].removeprefix(f"{owner.name}/") if champion else "none yet", frame.moment(champion["time_utc"]) if champion else None, delta_color="off", delta_arrow="off", border=True, height="stretch")  # fmt: skip
+
+
+def progress(lake: Lake, owner: Claim) -> None:
+    """The stages as a line of links; the first one that is missing says what to run."""
+    present = {kind: bool(names.attached(lake, owner, kind)) for kind in STAGES}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for kind, (label, target) in STAGES.items():
+            icon = ":material/check_circle:" if present[kind] else ":material/radio_button_unchecked:"
+            st.page_link(target, label=label, icon=icon, disabled=not present[kind], query_params=frame.address(owner))  # fmt: skip
+    missing = next((kind for kind in STAGES if not present[kind]), None)
+    if missing and missing_matters(owner, missing):
+        st.info(f"Next: {STAGES[missing][0].lower()}.", icon=":material/arrow_forward:")
+        st.code(f"tilth {VERBS[missing]} RECIPE --lake {lake.root}", language="bash")
+    elif owner.recipe.get("gate") and not names.alias(lake, owner.name, "champion"):
+        st.info(
+            "Everything is built and no checkpoint has been approved yet. Look at the scorecards, then sign one off.",
+            icon=":material/arrow_forward:",
+        )
+        st.code(f'tilth select RECIPE --approve RUN/STEP --note "why" --lake {lake.root}', language="bash")
+
+
+def missing_matters(owner: Claim, kind: str) -> bool:
+    """A recipe without a training section ends with its snapshot or its tokens."""
+    return kind in ("documents", "snapshot") or bool(owner.recipe.get("training"))
+
+
+def sources(lake: Lake, owner: Claim) -> None:
+    facts = {row["documents_id"]: row for row in read_facts(lake, "sources")}
+    snapshot = frame.artifact(lake, owner, "snapshot")
+    tallies: dict[str, Any] = snapshot.summary["sources"] if snapshot else {}
+    rows = []
+    for fact in names.attached(lake, owner, "documents"):
+        row = facts.get(fact["id"], {"source": fact["key"]})
+        tally = tallies.get(fact["key"])
+        kept = {"kept": tally["kept"] / tally["documents"] if tally["documents"] else 0.0, "tokens": tally["tokens_kept"]} if tally else {}  # fmt: skip
+        rows.append({**row, **kept, "size": frame.size(row.get("num_bytes") or 0)})
+    if rows:
+        frame.table(rows, SOURCE_COLUMNS, alt="Sources with their licence, size and the share that was kept")
+    else:
+        st.caption("None was read yet.")
+
+
+SOURCE_COLUMNS = {
+    "source": frame.text("Source"), "role": frame.text("Role"), "topic": frame.text("Topic"), "license": frame.text("Licence"), "num_files": frame.number("Files"),
+    "num_documents": frame.number("Documents"), "num_rejects": frame.number("Rejects"), "size": frame.text("Text"), "kept": frame.share("Kept"), "tokens": frame.number("Tokens kept"),
+}  # fmt: skip
+
+
+# ── the lake ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def recipe_rows(lake: Lake) -> list[dict[str, Any]]:
+    """One row per version, the newest first."""
+    champions = {recipe: place["reference"] for recipe, alias, place in names.aliases(lake) if alias == "champion"}  # fmt: skip
+    rows = []
+    for name in names.recipe_names(lake):
+        for owner in reversed(names.claims(lake, name)):
+            has = {kind: len(names.attached(lake, owner, kind)) for kind in STAGES}
+            last = [label for kind, (label, _) in STAGES.items() if has[kind]]
+            rows.append({
+                "version": str(owner), "sources": len(owner.recipe.get("sources", [])), "reached": last[-1] if last else "claimed",
+                "runs": has["run"], "scorecards": has["scorecard"], "champion": champions.get(name, "") if owner == names.claims(lake, name)[-1] else "",
+            })  # fmt: skip
+    return rows
+
+
+RECIPE_COLUMNS = {
+    "version": frame.text("Version"), "sources": frame.number("Sources"), "reached": frame.text("Reached"), "runs": frame.number("Runs"),
+    "scorecards": frame.number("Scorecards"), "champion": frame.text("Champion of the name"),
+}  # fmt: skip
+
+
+def latest(lake: Lake, limit: int = 12) -> list[dict[str, Any]]:
+    """Events of runs, artifacts getting a name, and sign-offs; newest first."""
+    found: list[tuple[int, str, str]] = []
+    for run_id in queries.run_ids(lake):
+        name = queries.run_lineage(lake, run_id).get("name", run_id[:12])
+        recipe = queries.run_lineage(lake, run_id).get("recipe", "")
+        found += [
+            (row["time_utc"], f"{row['kind'].replace('_', ' ')} at step {row['step']:,}", f"{recipe}/{name}")
+            for row in queries.run_events(lake, run_id)[-limit:]
+            if row["kind"] != "self_test"
+        ]
+    for kind in names.ARTIFACT_KINDS:
+        for fact in queries.all_attached(lake, kind):
+            key = f"/{fact['key']}" if fact["key"] else ""
+            found.append((fact["time_utc"], f"{kind.replace('_', ' ')} ready", f"{fact['claim']}{key}"))
+    for row in read_facts(lake, "signoffs"):
+        found.append((row["time_utc"], f"approved by {row['reviewer']}", row["reference"]))
+    return [{"when": frame.moment(when), "what": what, "where": where} for when, what, where in sorted(found, reverse=True)[:limit]]  # fmt: skip
+
+
+LATEST_COLUMNS = {
+    "when": frame.text("UTC", 130),
+    "where": frame.text("Where", "medium"),
+    "what": frame.text("What"),
+}
+
+
+def sizes(lake: Lake) -> None:
+    found = loaded.sizes(str(lake.root))
+    parts = [f"{kind.replace('_', ' ')} {frame.size(bytes)}" for kind, bytes in found.items() if bytes]
+    st.caption(
+        f"{frame.size(sum(found.values()))} in all: {', '.join(parts)}. `tilth ls` lists every artifact."
+    )
+
+
+if __name__ == "__main__":
+    frame.page("Overview", "What this lake holds, and how far the chosen version got.", show)

@@ -1,0 +1,275 @@
+"""Scorecards: the gate's verdict, what was traded for what, scores side by side, and every comparison with its error bar."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from app import charts, verdicts
+from app.pages import frame, loaded
+from app.pages.comparisons import show_comparison, show_items
+from corpus import names
+from corpus.lake import Lake
+from corpus.names import Claim
+from evals.gate import Gate, GateResult
+from evals.metric import METRICS, find_metric
+from evals.scorecard import Scorecard
+from evals.select import Selection
+
+VIEWS = ["Verdict", "Comparison", "Items", "Scores"]
+WORDS = {"PASSED": ("green", ":material/check_circle:"), "FAILED": ("red", ":material/cancel:"), "INCONCLUSIVE": ("orange", ":material/help:")}  # fmt: skip
+DIRECTION = {True: "lower is better", False: "higher is better"}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A version's scorecards with what caches know them by, and the chosen baseline and candidates."""
+
+    lake: Lake
+    owner: Claim
+    ids: tuple[str, ...]
+    cards: Mapping[str, Scorecard]
+    baseline: str
+    candidates: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, str, int, tuple[str, ...]]:
+        return str(self.lake.root), self.owner.name, self.owner.version, self.ids
+
+
+def show(lake: Lake, owner: Claim) -> None:
+    ids = tuple(fact["id"] for fact in names.attached(lake, owner, "scorecard"))
+    if not ids:
+        frame.empty(f"{owner} has no scorecard yet.", "tilth eval RECIPE")
+        return
+    cards = loaded.scorecards(str(lake.root), owner.name, owner.version, ids)
+    view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="view", bind="query-params", required=True, label_visibility="collapsed") or VIEWS[0]  # fmt: skip
+    stored = choose(lake, owner, ids, cards)
+    if view == "Verdict":
+        verdict(stored)
+        trade_off(stored)
+    elif view == "Scores":
+        scores(stored)
+    elif not stored.candidates:
+        st.info("There is nothing beside the baseline to compare.", icon=":material/inbox:")
+    else:
+        found, refused = loaded.comparisons(*stored.key, stored.baseline, stored.candidates)
+        for name, why in refused.items():
+            st.warning(f"{frame.plain(name)} cannot be compared.", icon=":material/block:")
+            st.code(why, language=None, wrap_lines=True)
+        if found and view == "Comparison":
+            show_comparison(stored.baseline, found)
+        elif found:
+            show_items(stored.owner, stored.cards, stored.baseline, list(found))
+
+
+def choose(lake: Lake, owner: Claim, ids: tuple[str, ...], cards: Mapping[str, Scorecard]) -> Stored:
+    left, right = st.columns([1, 3])
+    default = verdicts.default_baseline(owner, cards)
+    baseline = left.selectbox("Baseline", list(cards), index=list(cards).index(default), key="baseline", bind="query-params") or default  # fmt: skip
+    others = [name for name in cards if name != baseline]
+    with right:
+        chosen = st.pills("Checkpoints", others, selection_mode="multi", default=others, key=f"checkpoints against {baseline}")  # fmt: skip
+    return Stored(
+        lake, owner, ids, cards, baseline, tuple(name for name in others if name in (chosen or others))
+    )
+
+
+# ── the gate and the selection ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def verdict(stored: Stored) -> None:
+    gate = verdicts.stored_gate(stored.owner)
+    if gate is None:
+        st.info("The recipe has no gate, so there is no verdict. The comparisons stand for themselves.", icon=":material/info:")  # fmt: skip
+        return
+    champion = json.dumps(names.alias(stored.lake, stored.owner.name, "champion"), sort_keys=True)
+    with frame.guarded():
+        selection = loaded.selection(*stored.key, champion)
+        if selection is None:
+            st.info("Only the baseline was scored so far.", icon=":material/inbox:")
+            return
+        banner(selection)
+        candidates(selection)
+        for row in selection.rows:
+            color, icon = WORDS[row.gate.verdict]
+            with st.expander(f"Gate of {frame.plain(row.name)}: :{color}[{row.gate.verdict}]", icon=icon, expanded=True):  # fmt: skip
+                rules(row.gate)
+        st.caption(f"The baseline of the gate is {frame.plain(selection.rows[0].gate.baseline)}; its confidence {gate.confidence:.0%}. Guards are tests of non-inferiority, adjusted together (Holm).")  # fmt: skip
+
+
+def banner(selection: Selection) -> None:
+    if selection.chosen:
+        st.success(f"**{frame.plain(selection.chosen)}** passes the gate and is the best of those that do.", icon=":material/check_circle:")  # fmt: skip
+    elif selection.verdict == "INCONCLUSIVE":
+        st.warning("**INCONCLUSIVE**: no checkpoint passes the gate, and for at least one the items cannot tell. Below stands how many would.", icon=":material/help:")  # fmt: skip
+    else:
+        st.error("**FAILED**: no checkpoint passes the gate.", icon=":material/cancel:")
+
+
+def candidates(selection: Selection) -> None:
+    target, metric = selection.axes[0]
+    rows = [
+        {
+            "checkpoint": row.name, "gate": row.gate.verdict, "objective": row.objective, "interval": interval(row.low, row.high), "p_best": row.p_best,
+            "pareto": row.pareto, "dominated": ", ".join(row.dominated_by), "champion": row.against_champion.verdict if row.against_champion else "",
+        }
+        for row in selection.rows
+    ]  # fmt: skip
+    columns = {
+        "checkpoint": frame.text("Checkpoint"), "gate": frame.text("Gate"), "objective": frame.number(f"{target} {metric}", "%.4f", help=DIRECTION[find_metric(metric).lower_is_better]),
+        "interval": frame.text("95% interval"), "p_best": frame.share("P(best)", help="how often it would be chosen if the items were drawn again"),
+        "pareto": st.column_config.CheckboxColumn("In the Pareto set", help="no other is surely better on every axis of the gate"), "dominated": frame.text("Dominated by"),
+        "champion": frame.text("Against the champion"),
+    }  # fmt: skip
+    frame.table(rows, columns, alt="Candidates with gate, objective, Pareto set and chance of being the best")
+    if selection.p_none > 0.005:
+        st.caption(
+            f"In {selection.p_none:.0%} of {selection.draws:,} draws of the items none would be chosen."
+        )
+
+
+def rules(result: GateResult) -> None:
+    rows = [
+        {
+            "rule": f"{rule.kind}: {rule.target} {rule.metric} {rule.criterion}", "baseline": rule.baseline, "candidate": rule.candidate, "delta": signed(rule.delta),
+            "interval": interval(rule.low, rule.high), "p": rule.p_adjusted, "n": rule.num_items, "mde": rule.minimum_detectable, "verdict": word(rule.verdict, rule.num_needed),
+            "holds": {True: "yes", False: "no", None: "cannot tell"}[rule.passed],
+        }
+        for rule in result.rules
+    ]  # fmt: skip
+    frame.table(rows, RULE_COLUMNS, alt=f"Rules of the gate for {result.candidate} against {result.baseline}")
+
+
+RULE_COLUMNS = {
+    "rule": frame.text("Rule", 300), "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Checkpoint", "%.4f"), "delta": frame.text("Change"), "interval": frame.text("95% interval"),
+    "p": frame.number("p", "%.3g", help="a gain: against no change; a guard: against harm of the margin"), "n": frame.number("Items"),
+    "mde": frame.number("Smallest visible", "%.4f", help="the smallest true change that these items would show with a power of 80%"), "verdict": frame.text("Verdict", 260), "holds": frame.text("Holds"),
+}  # fmt: skip
+
+
+# ── what was traded ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def trade_off(stored: Stored) -> None:
+    """One target against another, as changes from the baseline (paired, so narrow) or as values."""
+    values = [one for one in loaded.values(*stored.key) if one.level != "source"]
+    known = list(dict.fromkeys(f"{one.target} {one.metric}" for one in values))
+    if len(known) < 2:
+        return
+    st.subheader("Domain against general", anchor=False)
+    x, y = default_axes(stored.owner, known)
+    left, middle, right = st.columns(3)
+    x = left.selectbox("Across", known, index=known.index(x), key="x", bind="query-params") or x
+    y = middle.selectbox("Up", known, index=known.index(y), key="y", bind="query-params") or y
+    with right:
+        mode = st.segmented_control("Show", ["change", "values"], default="change", key="show", bind="query-params", required=True)  # fmt: skip
+    rows = changes(stored, x, y) if mode == "change" else absolute(stored, values, x, y)
+    if not rows:
+        st.caption("Nothing to show: choose a checkpoint.")
+        return
+    prefix = f"change against {stored.baseline}: " if mode == "change" else ""
+    titles = [f"{prefix}{axis} ({DIRECTION[find_metric(axis.rpartition(' ')[2]).lower_is_better]})" for axis in (x, y)]  # fmt: skip
+    lines = thresholds(stored, x, y) if mode == "change" else {}
+    st.altair_chart(charts.pareto(rows, titles[0], titles[1], lines), alt=f"Scatter of checkpoints with 95% intervals: {titles[0]} across, {titles[1]} up")  # fmt: skip
+    st.caption("Crosses are 95% intervals. " + ("The solid lines are no change; a dashed line is the harm that the gate still allows. Paired by item, so they are far narrower than those of the values." if mode == "change" else "These intervals count the items' own spread; two that overlap can still differ surely: see the change."))  # fmt: skip
+
+
+def default_axes(owner: Claim, known: list[str]) -> tuple[str, str]:
+    """The first gain across and the first guard of the same metric up, else held-out domain and general, else what there is."""
+    gate = verdicts.stored_gate(owner)
+    wanted = [f"{target} {metric}" for _, target, metric, _ in gate.rules()] if gate else []
+    gains = (
+        {f"{target} {metric}" for kind, target, metric, _ in gate.rules() if kind == "gain"}
+        if gate
+        else set()
+    )
+    same = sorted(wanted, key=lambda axis: "bits_per_byte" not in axis)
+    across = [axis for axis in [*same, "holdout/domain bits_per_byte", *known] if axis in known and (not gains or axis in gains)] or known  # fmt: skip
+    up = [axis for axis in [*same, "holdout/general bits_per_byte", *known] if axis in known and axis not in (across[0], *gains)] or known  # fmt: skip
+    return across[0], up[0]
+
+
+def changes(stored: Stored, x: str, y: str) -> list[dict[str, Any]]:
+    if not stored.candidates:
+        return []
+    found, _ = loaded.comparisons(*stored.key, stored.baseline, stored.candidates)
+    rows = []
+    for name, compared in found.items():
+        by_axis = {f"{one.target} {one.metric}": one for one in compared}
+        if x in by_axis and y in by_axis:
+            a, b = by_axis[x], by_axis[y]
+            rows.append({"checkpoint": name, "x": a.delta, "x_low": a.low, "x_high": a.high, "y": b.delta, "y_low": b.low, "y_high": b.high})  # fmt: skip
+    return rows
+
+
+def absolute(stored: Stored, values: list[verdicts.Value], x: str, y: str) -> list[dict[str, Any]]:
+    rows = []
+    for name in (stored.baseline, *stored.candidates):
+        mine = {f"{one.target} {one.metric}": one for one in values if one.checkpoint == name}
+        if x in mine and y in mine:
+            a, b = mine[x], mine[y]
+            rows.append({"checkpoint": name, "x": a.value, "x_low": a.low, "x_high": a.high, "y": b.value, "y_low": b.low, "y_high": b.high})  # fmt: skip
+    return rows
+
+
+def thresholds(stored: Stored, x: str, y: str) -> dict[str, float]:
+    """Zero on both axes, and the gate's margins where it guards them against this baseline."""
+    lines = {"x zero": 0.0, "y zero": 0.0}
+    gate: Gate | None = verdicts.stored_gate(stored.owner)
+    values = {f"{one.target} {one.metric}": one.value for one in loaded.values(*stored.key) if one.checkpoint == stored.baseline}  # fmt: skip
+    for _, target, metric, guard in gate.rules() if gate else []:
+        axis = f"{target} {metric}"
+        if guard is not None and axis in (x, y) and axis in values:
+            sign = 1 if METRICS[metric].lower_is_better else -1
+            lines[f"{'x' if axis == x else 'y'} margin"] = sign * guard.margin.absolute(values[axis])
+    return lines
+
+
+# ── side by side ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def scores(stored: Stored) -> None:
+    """One row a task, role or source and metric; one column a checkpoint: value ± standard error."""
+    values = loaded.values(*stored.key)
+    metrics = list(dict.fromkeys(one.metric for one in values))
+    left, right = st.columns(2)
+    with left:
+        metric = st.segmented_control("Metric", ["all", *metrics], default="all", key="metric", bind="query-params", required=True)  # fmt: skip
+    with right:
+        level = st.segmented_control("By", ["task and role", "source"], default="task and role", key="by", bind="query-params", required=True)  # fmt: skip
+    shown = [
+        one
+        for one in values
+        if metric in ("all", one.metric) and (one.level == "source") == (level == "source")
+    ]
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in shown:
+        row = rows.setdefault((one.target, one.metric), {"target": one.target, "metric": one.metric, "better": "lower" if METRICS[one.metric].lower_is_better else "higher", "items": one.num_items})  # fmt: skip
+        row[one.checkpoint] = f"{one.value:.4f} ± {one.standard_error:.4f}" if one.standard_error is not None else f"{one.value:.4f}"  # fmt: skip
+    order = [stored.baseline, *stored.candidates]
+    columns = {"target": frame.text("Task"), "metric": frame.text("Metric"), "better": frame.text("Better is"), "items": frame.number("Items")} | {name: frame.text(name) for name in order}  # fmt: skip
+    frame.table(list(rows.values()), columns, alt="Scores of every checkpoint with standard errors", most=24)
+    st.caption("Value ± standard error, clustered where items belong together. The baseline stands first.")
+
+
+def interval(low: float, high: float) -> str:
+    return f"[{low:+.4f}, {high:+.4f}]" if low < 0 or high < 0 else f"[{low:.4f}, {high:.4f}]"
+
+
+def signed(delta: float) -> str:
+    return f"{delta:+.4f}"
+
+
+def word(verdict: Any, needed: int | None) -> str:
+    return f"{verdict} (about {needed:,} items would decide)" if needed else str(verdict)
+
+
+if __name__ == "__main__":
+    frame.page(
+        "Scorecards", "What each checkpoint can do, against a baseline, item by item, with error bars.", show
+    )
