@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from corpus import names
 from corpus.errors import ConfigError, UnknownName
 from corpus.facts import read_facts
-from corpus.lake import Lake, Manifest
+from corpus.lake import Lake, Manifest, now_utc
 from corpus.names import Resolved
+from corpus.process import is_alive
 from corpus.views import checkpoint_rows, json_lines, latest_attempts
 
 # ── lineage ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,6 +204,30 @@ def run_metrics(lake: Lake, run_id: str) -> list[dict[str, Any]]:
 
 def run_events(lake: Lake, run_id: str) -> list[dict[str, Any]]:
     return json_lines(lake.runs / run_id / "events.jsonl")
+
+
+def is_running(lake: Lake, run_id: str, fresh_seconds: float = 120) -> bool:
+    """Whether a process trains this run now: it lives on this machine, or (on another) has written lately."""
+    status = run_status(lake, run_id)
+    if status["status"] != "running":
+        return False
+    if status.get("pid") and is_alive(int(status["pid"])):
+        return True
+    return now_utc() - int(status.get("updated_utc") or 0) < fresh_seconds * 1e6
+
+
+def ledger_over_steps(mixture: Manifest, points: int = 60) -> list[dict[str, Any]]:
+    """Tokens and epochs of each source consumed after about `points` evenly spaced steps of a plan, exact at each."""
+    from mixer.mix import open_plan
+
+    plan = open_plan(mixture)
+    steps = sorted({round(i * plan.num_steps / points) for i in range(points + 1)})
+    sizes = {source.name: source.num_sequences * plan.sequence_length for source in plan.sources}
+    return [
+        {"step": step, "source": source, "tokens": sum(epochs), "epochs": sum(epochs) / max(1, sizes[source])}
+        for step in steps
+        for source, epochs in plan.consumed(step * plan.global_batch_sequences).items()
+    ]
 
 
 def resolve_step(lake: Lake, reference: str) -> tuple[str, int] | None:
