@@ -45,7 +45,16 @@ def _columns(dataset: str, **instead: str) -> str:
 def _scoped_views() -> dict[str, str]:
     """The views that show one scope (`now` or `all`) of what artifacts hold; relations are named without it."""
     masks, held = _MASKS.format(masks="{masks}"), _MASKS.format(masks="{held_masks}")
-    plain = ["rejects", "signals", "decisions", "near_duplicates", "mixtures", "snapshots", "scores"]
+    plain = [
+        "rejects",
+        "signals",
+        "decisions",
+        "near_duplicates",
+        "mixtures",
+        "snapshots",
+        "scores",
+        "scorecards",
+    ]
     return {
         **{name: f"SELECT * FROM {{{name}}}" for name in plain},
         "documents": _DOCUMENTS.format(
