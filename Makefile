@@ -75,6 +75,7 @@ endef
 	$(PIP) install --constraint requirements.lock torch==2.13.0 setuptools
 	DS_BUILD_OPS=0 $(PIP) install --no-build-isolation --requirement requirements.lock
 	$(PIP) install --no-build-isolation --no-deps --editable .
+	$(BIN)/python -m quality.compile
 	rm -f .venv/unfinished
 	touch $@
 
