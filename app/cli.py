@@ -121,15 +121,14 @@ def curate(
     json_: JsonOption = False,
 ) -> None:
     """Measure and decide: the funnel by source and rule, in documents and tokens."""
-    from app.render import render_funnel
+    from app.render import render_funnel, render_s_curve
+
+    def text(work: Work) -> str:
+        assert work.curated is not None
+        return f"{render_funnel(work.curated.snapshot)}\n\n{render_s_curve(work.recipe.curation.near_duplicates)}"
 
     work = _walk(recipe, "curate", None, sample, set_, lake, profile, json_)
-    _show(
-        work,
-        json_,
-        lambda w: w.curated and w.curated.snapshot.to_json(),
-        lambda w: render_funnel(w.curated.snapshot) if w.curated else "",
-    )
+    _show(work, json_, lambda w: w.curated and w.curated.snapshot.to_json(), text)
 
 
 @cli.command()

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from app.profile import Profile
 from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
+from app.render import render_funnel_summary
 from app.report import Report
 from corpus import names
-from corpus.errors import ConfigError, did_you_mean
+from corpus.errors import ConfigError, GuardStop, did_you_mean
 from corpus.fingerprint import fingerprint
 from corpus.ingest import Files, ingest, scan
 from corpus.lake import Lake, Manifest
@@ -175,7 +176,11 @@ def curate_documents(work: Work) -> None:
             f", {holdout.rows('held_out'):,} held out" if holdout else ""
         )
     stop_if = work.recipe.curation.stop_if
-    check_guards(snapshot, stop_if.source_loss, stop_if.cluster_size)
+    try:
+        check_guards(snapshot, stop_if.source_loss, stop_if.cluster_size)
+    except GuardStop:
+        work.report.say(render_funnel_summary(snapshot))
+        raise
 
 
 def build_tokenizer(work: Work) -> Manifest | None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from evals.gate import GateResult
     from evals.select import Selection
     from quality.explain import Explanation, Flips
+    from quality.near_duplicates import NearDuplicates
 
 
 def render_table(
@@ -96,6 +97,21 @@ def render_funnel_summary(snapshot: Manifest, num_reasons: int = 3) -> str:
             "masked": tally["masked"], "dropped most by": shown,
         })  # fmt: skip
     return render_table(rows, limit=110)
+
+
+def render_s_curve(config: NearDuplicates | None) -> str:
+    """How likely a pair of some Jaccard is to be looked at: what the bands of the setting mean."""
+    if config is None:
+        return "near-duplicates: not looked for"
+    from quality.near_duplicates import s_curve
+
+    rows = config.num_perm // config.bands
+    points = ", ".join(
+        f"J {jaccard:.1f}: {p:.0%}"
+        for jaccard, p in s_curve(config.bands, rows)
+        if round(jaccard * 20) % 2 == 0 and jaccard >= 0.5
+    )
+    return f"near-duplicates: dropped from J {config.jaccard:g} on; {config.bands} bands × {rows} rows make a pair a candidate with probability {points}"
 
 
 def _share(row: Mapping[str, Any], snapshot: Manifest) -> str:
