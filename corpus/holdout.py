@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import field_validator
 
 from corpus.config import Count, Section, Share, circumstance, identity
 from corpus.errors import ConfigError
@@ -23,12 +26,18 @@ from corpus.lake import Lake, Manifest, artifact_id, now_utc
 from corpus.names import check_name
 
 VERSION = 1
+_CANDIDATE = ["doc_id", "content_hash", "num_bytes"]
 
 
 class Holdout(Section):
     name: str = circumstance(description="the set is frozen under this name when it is first drawn")
     documents_per_source: Count = identity(500)
     max_share: Share = identity(0.02, description="of a source's bytes")
+
+    @field_validator("name")
+    @classmethod
+    def _usable(cls, value: str) -> str:
+        return check_name(value, "held-out set's name")
 
 
 @dataclass(frozen=True)
@@ -41,25 +50,31 @@ class Candidate:
 
 
 def draw(
-    name: str, config: Holdout, candidates: Iterable[Candidate], source_bytes: int, source_documents: int
+    name: str, config: Holdout, candidates: pa.Table, source_bytes: int, source_documents: int
 ) -> list[Candidate]:
     """The held-out documents of one source: those whose keyed hash, read as a fraction, is below p.
 
+    `candidates` has the columns doc_id, content_hash and num_bytes, in any order of rows.
     p = min(documents_per_source / candidates, max_share · source bytes / candidates' bytes), so that each document is
     drawn or not whatever the others are. At least one where the source has more than one document, none where it has one.
     """
-    ordered = sorted(candidates, key=lambda found: (keyed_hash(name, found.content_hash), found.doc_id))
-    if source_documents < 2 or not ordered:
+    if source_documents < 2 or not candidates.num_rows or not config.documents_per_source:
         return []
-    share = config.max_share * source_bytes / max(1, sum(found.num_bytes for found in ordered))
-    p = min(config.documents_per_source / len(ordered), share, 1.0)
-    drawn = [found for found in ordered if int(keyed_hash(name, found.content_hash), 16) < p * 2**128]
-    return drawn or (ordered[:1] if config.documents_per_source else [])
+    share = config.max_share * source_bytes / max(1, pc.sum(candidates["num_bytes"]).as_py())
+    p = min(config.documents_per_source / candidates.num_rows, share, 1.0)
+    places = np.array([draw_place(name, content.as_py()) for content in candidates["content_hash"]])
+    drawn = np.flatnonzero(places < p)
+    if not len(drawn):
+        drawn = np.flatnonzero(places == places.min())
+    found = [Candidate(**row) for row in candidates.take(drawn).select(_CANDIDATE).to_pylist()]
+    found.sort(key=lambda candidate: (draw_place(name, candidate.content_hash), candidate.doc_id))
+    return found if p > places.min() else found[:1]
 
 
-def keyed_hash(name: str, content: str) -> str:
-    """The place of a content hash in the draw of this set: another name draws another set."""
-    return hashlib.blake2b(content.encode(), digest_size=16, key=name.encode()[:64]).hexdigest()
+def draw_place(name: str, content: str) -> float:
+    """The place of a content hash in the draw of this set, from 0 to 1: another name draws another set."""
+    digest = hashlib.blake2b(content.encode(), digest_size=8, key=name.encode()[:64]).digest()
+    return int.from_bytes(digest, "big") / 2**64
 
 
 def frozen(lake: Lake, config: Holdout) -> Manifest | None:
@@ -87,7 +102,6 @@ def freeze(
 
     `write_files(folder)` adds what later stages need of the set (its shingle index) to the artifact's files.
     """
-    check_name(config.name, "held-out set's name")
     identity_ = {"name": config.name, "config": config.identity()}
     id = artifact_id("holdout", "draw", VERSION, identity_, parents)
     rows = rows.set_column(0, "holdout_id", pa.array([id] * rows.num_rows, pa.string()))

@@ -166,9 +166,12 @@ def resolve(lake: Lake, reference: str, kind: str | None = None) -> Resolved:
     name, at, number = head.partition("@")
     if name in recipe_names(lake):
         return _resolve_name(lake, reference, name, number if at else "", rest, kind)
-    for recipe, word, place in aliases(lake):
-        if reference in (word, f"{recipe}/{word}"):
-            return Resolved("run", place["id"], place["step"])
+    pointed = {recipe: place for recipe, word, place in aliases(lake) if word == reference}
+    if len(pointed) > 1:
+        several = ", ".join(f"{recipe}/{reference}" for recipe in sorted(pointed))
+        raise UnknownName(f"{reference!r} stands for several: {several}. Name one.")
+    for place in pointed.values():
+        return Resolved("run", place["id"], place["step"])
     if found := _by_prefix(lake, head, kind):
         return Resolved(found[0], found[1], _step(rest[0], reference) if rest else None)
     known = recipe_names(lake) + [word for _, word, _ in aliases(lake)]

@@ -30,7 +30,6 @@ def find_candidates(
     lake: Lake, inputs: Sequence[SourceInput], curation: Curation, rules: Mapping[str, SourceRules], held: Iterable[str] | None = None
 ) -> pl.DataFrame:  # fmt: skip
     """The documents that pass every rule that needs no other document and, if `held` is given, are not near the held-out set."""
-    keep = curation.near_duplicates.keep if curation.near_duplicates else []
     frames = []
     for found in inputs:
         signals = signals_of(rules[found.name], curation)
@@ -38,8 +37,10 @@ def find_candidates(
             good = passes(frame, rules[found.name], curation)
             if held is not None:
                 good &= ~held_out_failures(frame, held).select(pl.any_horizontal(pl.all())).to_series()
-            frames.append(candidate_columns(frame.filter(good), found.name, number, found.curated, keep))
-    return pl.concat(frames) if frames else candidate_columns(_no_documents(), "", 0, False, keep)
+            frames.append(
+                candidate_columns(frame.filter(good), found.name, number, found.curated, curation.keep)
+            )
+    return pl.concat(frames) if frames else candidate_columns(_no_documents(), "", 0, False, curation.keep)
 
 
 def _no_documents() -> pl.DataFrame:

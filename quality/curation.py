@@ -133,6 +133,11 @@ class Curation(Section):
         return SourceRules(tuple(build_rules(bounds)), cut)
 
     @property
+    def keep(self) -> list[str]:
+        """The keeper order, among exact copies too."""
+        return (self.near_duplicates or NearDuplicates()).keep
+
+    @property
     def needs_c4_lines(self) -> bool:
         named = {*self.rules, *(signal for found in self.overrides.values() for signal in found)}
         return bool(CUTTING_PRESETS & set(self.presets)) or bool(

@@ -76,8 +76,11 @@ def read_signals(
 
 def signals_of(rules: SourceRules, curation: Curation) -> set[str]:
     """The signals that decide whether a document passes by itself and, among copies, is kept."""
-    keep = curation.near_duplicates.keep if curation.near_duplicates else []
-    named = {rule.signal for rule in rules.rules} | {f"num_pii_{kind}" for kind in curation.pii} | {*keep}
+    named = {
+        *curation.keep,
+        *(rule.signal for rule in rules.rules),
+        *(f"num_pii_{kind}" for kind in curation.pii),
+    }
     return named | {"num_chars", "held_out_jaccard", "held_out_containment"}
 
 

@@ -86,29 +86,28 @@ def _parents(
 def _draw(
     lake: Lake, source: SourceInput, unique: pl.DataFrame, config: Holdout, ngram: int
 ) -> list[Candidate]:
-    mine = unique.filter(pl.col("source") == source.name)
-    eligible = mine.filter(pl.col("doc_id").is_in(_long_enough(lake, source, mine, ngram).implode()))
-    candidates = [
-        Candidate(*row) for row in eligible.select("doc_id", "content_hash", "num_bytes").iter_rows()
-    ]
+    mine = unique.filter(pl.col("source") == source.name).select(
+        "doc_id", "content_hash", "num_bytes", "part"
+    )
+    eligible = mine.join(_long_enough(lake, source, mine, ngram), on="doc_id", how="semi")
     total = source.documents.summary["bytes"]
-    return draw(config.name, config, candidates, total, source.documents.rows("documents"))
+    return draw(config.name, config, eligible.to_arrow(), total, source.documents.rows("documents"))
 
 
-def _long_enough(lake: Lake, source: SourceInput, mine: pl.DataFrame, ngram: int) -> pl.Series:
+def _long_enough(lake: Lake, source: SourceInput, mine: pl.DataFrame, ngram: int) -> pl.DataFrame:
     """The documents of more than `ngram` different shingles, so of 2 · ngram words or more.
 
     Whatever contains a held-out text is not trained on: one of five everyday words would take thousands with it.
     """
-    found = [pl.Series(dtype=pl.String)]
+    found = [pl.Series("doc_id", dtype=pl.String)]
     for (number,), rows in mine.partition_by("part", as_dict=True).items():
         table = lake.read_part(source.documents.parts("documents")[int(number)], ["doc_id", "text"])
         table = table.filter(pc.is_in(table["doc_id"], value_set=rows["doc_id"].to_arrow().cast(pa.string())))
         for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
             offsets, _ = shingle_hashes(batch["text"], ngram)
             chosen = batch["doc_id"].filter(pa.array(np.diff(offsets) > ngram))
-            found.append(pl.Series(pl.from_arrow(chosen), dtype=pl.String))
-    return pl.concat(found)
+            found.append(pl.Series("doc_id", pl.from_arrow(chosen), dtype=pl.String))
+    return pl.concat(found).to_frame("doc_id")
 
 
 def _rows(

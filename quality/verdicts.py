@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from quality.curation import Curation
-from quality.near_duplicates import KEEPER_KEYS, walk
+from quality.near_duplicates import walk
 
 SCHEMA = {
     "doc_id": pl.String, "source": pl.String, "part": pl.Int64, "exact": pl.Boolean, "near": pl.Boolean,
@@ -76,9 +76,12 @@ def find_duplicates(candidates: pl.DataFrame, edges: pa.Table | None, curation: 
     `candidates` has the columns of `candidate_columns`; `edges` those of `near_duplicates` that `walk` reads. A copy of a
     near-duplicate goes with it, to the same keeper.
     """
-    keep = curation.near_duplicates.keep if curation.near_duplicates else KEEPER_KEYS
-    known = [key for key in keep if _column(key) in candidates.columns]
-    ordered = keeper_order(candidates, known).select("doc_id", "content_hash", "source", "part")
+    columns = [column for column in candidates.columns if column != "num_bytes"]
+    involved = pl.col("content_hash").is_duplicated() | pl.col("content_hash").is_in(
+        _contents(edges).implode()
+    )
+    ordered = keeper_order(candidates.lazy().filter(involved).select(columns).collect(), curation.keep)
+    ordered = ordered.select("doc_id", "content_hash", "source", "part")
     firsts = ordered.unique("content_hash", keep="first", maintain_order=True).select(
         "content_hash", first="doc_id"
     )
@@ -100,6 +103,15 @@ def find_duplicates(candidates: pl.DataFrame, edges: pa.Table | None, curation: 
     )
     kept = keepers.select("doc_id", "source", "part", "exact", "near", cluster="doc_id")
     return Verdicts(pl.concat([no_verdicts(), dropped, kept], how="diagonal").select(*SCHEMA))
+
+
+def _contents(edges: pa.Table | None) -> pl.Series:
+    """Every content that has an edge: most of a corpus has none, and is not sorted."""
+    found = pl.Series(dtype=pl.String)
+    if edges is not None:
+        for column in (edges["content_a"], edges["content_b"]):
+            found = found.append(pl.Series(pl.from_arrow(column.unique())).cast(pl.String)).unique()
+    return found
 
 
 def _walk(firsts: pl.DataFrame, edges: pa.Table | None, curation: Curation) -> pl.DataFrame:
