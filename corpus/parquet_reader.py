@@ -42,7 +42,8 @@ def read_parquet(ref: FileRef, reading: Reading) -> Iterator[Item]:
             for fields in _rows(ref, parquet, group, columns):
                 yield _record(maker, reading.text_field, position, fields)
                 position += 1
-            first += parquet.metadata.row_group(group).num_rows
+            # a damaged footer may count fewer rows than there are: positions make doc_ids, no two rows may share one
+            first = max(position, first + parquet.metadata.row_group(group).num_rows)
 
 
 def _damage(ref: FileRef, error: Exception) -> str:

@@ -1,0 +1,113 @@
+"""Parquet: rows of every kind of column, past damaged row groups."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from corpus.files import list_files
+from corpus.readers import Reading, Record, Reject, read_records
+
+Read = Callable[..., list[Any]]
+ItemsOf = Callable[..., list[Record | Reject]]
+
+
+def parquet_bytes(table: pa.Table, path: Path, **options: Any) -> bytes:
+    pq.write_table(table, path, **options)
+    return path.read_bytes()
+
+
+def test_parquet_damage(read: Read, tmp_path: Path) -> None:
+    noise = random.Random(4)
+    texts = [noise.randbytes(100).hex() for _ in range(100)]
+    data = parquet_bytes(pa.table({"text": texts}), tmp_path / "t", row_group_size=10, compression="zstd", write_page_checksum=True, use_dictionary=False)  # fmt: skip
+    start = pq.ParquetFile(tmp_path / "t").metadata.row_group(3).column(0).data_page_offset
+    broken = data[: start + 700] + b"\xff" * 20 + data[start + 720 :]
+    assert read("a.parquet", broken) == [*texts[:30], (30, "corrupt_file"), *texts[40:]]
+    for bad in (
+        b"",
+        b"PAR1",
+        b"PAR1junkPAR1",
+        data[:-1],
+        data[: len(data) // 2],
+        b"x" * 1000,
+        data[:-8] + b"\xff\xff\xff\x7fPAR1",
+        gzip.compress(data),
+    ):
+        assert read("a.parquet", bad) == [(-1, "corrupt_file")]
+
+
+def test_parquet_values(tmp_path: Path, items_of: ItemsOf) -> None:
+    invalid = pa.StringArray.from_buffers(
+        4, pa.py_buffer(b"\0\0\0\0\3\0\0\0\4\0\0\0\7\0\0\0\x0a\0\0\0"), pa.py_buffer(b"one\xfftwoabc")
+    )
+    table = pa.table({
+        "text": invalid,
+        "when": pa.array([1, 2, 3, 2**62], pa.timestamp("us", "Asia/Kolkata")),
+        "ns": pa.array([1, 2, 3, 4], pa.timestamp("ns")),
+        "blob": [b"a", b"\xff", None, b""],
+        "tags": [["x"], None, [], ["y", None]],
+        "n": [1.5, float("nan"), None, 2.0],
+    })  # fmt: skip
+    one, bad, three, four = items_of(
+        tmp_path / "a.parquet", parquet_bytes(table, tmp_path / "t"), date_field="when"
+    )
+    assert bad == Reject(1, "invalid_utf8")
+    assert isinstance(one, Record)
+    assert one.date == datetime(1970, 1, 1, 0, 0, 0, 1)
+    assert one.metadata == {"ns": "1970-01-01T00:00:00", "blob": "a", "tags": ["x"], "n": 1.5}
+    assert isinstance(three, Record)
+    assert three.metadata == {"ns": "1970-01-01T00:00:00", "blob": None, "tags": [], "n": None}
+    assert isinstance(four, Record)
+    assert (four.text, four.date, four.metadata["n"]) == ("abc", None, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [(pa.large_string(), ["a", (1, "missing_text"), (2, "empty_text")]), (pa.string_view(), ["a", (1, "missing_text"), (2, "empty_text")]), (pa.binary(), ["a", (1, "missing_text"), (2, "empty_text")]),
+     (pa.dictionary(pa.int32(), pa.string()), ["a", (1, "missing_text"), (2, "empty_text")])],
+)  # fmt: skip
+def test_parquet_kinds_of_text(read: Read, tmp_path: Path, kind: pa.DataType, found: list[Any]) -> None:
+    table = pa.table({"text": pa.array(["a", None, ""], kind)})
+    assert read("a.parquet", parquet_bytes(table, tmp_path / "t")) == found
+
+
+def test_parquet_without_the_text_column(read: Read, tmp_path: Path) -> None:
+    nested = parquet_bytes(pa.table({"doc": [{"text": "a"}, None], "n": [1, 2]}), tmp_path / "t")
+    assert read("a.parquet", nested) == [(-1, "missing_text")]
+    assert read("a.parquet", nested, text_field="doc.text") == ["a", (1, "missing_text")]
+    assert read("a.parquet", nested, text_field="n") == [(0, "wrong_type"), (1, "wrong_type")]
+    assert read(
+        "a.parquet", parquet_bytes(pa.table({"text": pa.array([], pa.string())}), tmp_path / "t")
+    ) == [(-1, "empty_file")]
+
+
+def test_parquet_memory_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
+    noise = random.Random(3)
+    texts = [noise.randbytes(1000).hex() for _ in range(20_000)]
+    pq.write_table(
+        pa.table({"text": texts}),
+        tmp_path / "a.parquet",
+        row_group_size=20_000,
+        use_dictionary=False,
+        data_page_size=64 << 10,
+    )
+    del texts
+    [ref] = list_files(str(tmp_path / "a.parquet"))
+    pool = pa.proxy_memory_pool(pa.default_memory_pool())
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        assert sum(isinstance(item, Record) for item in read_records(ref, Reading())) == 20_000
+    finally:
+        pa.set_memory_pool(before)
+    assert ref.size > 20_000_000
+    assert pool.max_memory() < 16_000_000
