@@ -1,0 +1,245 @@
+"""The verbs that build: each walks the flow up to its stage and prints what that stage made."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.options import (
+    JsonOption,
+    LakeOption,
+    ProfileOption,
+    RecipeArgument,
+    RunsOption,
+    SampleOption,
+    SetOption,
+    cli,
+    plain,
+    show_work,
+    walk,
+)
+from corpus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from app.flow import Work
+
+
+@cli.command()
+def run(
+    recipe: RecipeArgument, until: Annotated[str, typer.Option(help="stop after this stage")] = "select", runs: RunsOption = None, sample: SampleOption = None, set_: SetOption = None,
+    lake: LakeOption = None, profile: ProfileOption = None, json_: JsonOption = False,
+) -> None:  # fmt: skip
+    """Build everything that is missing: a line per stage, then the gate."""
+    work = walk(recipe, until, runs, sample, set_, lake, profile, json_)
+    show_work(work, json_, _run_json, _run_text)
+
+
+@cli.command()
+def ingest(
+    recipe: RecipeArgument,
+    sample: SampleOption = None,
+    set_: SetOption = None,
+    lake: LakeOption = None,
+    profile: ProfileOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Read the sources: documents and rejects by source."""
+    from app.render import render_documents
+
+    work = walk(recipe, "ingest", None, sample, set_, lake, profile, json_)
+    show_work(
+        work,
+        json_,
+        lambda w: {name: m.to_json() for name, m in w.documents.items()},
+        lambda w: render_documents(w.documents),
+    )
+
+
+@cli.command()
+def curate(
+    recipe: RecipeArgument,
+    sample: SampleOption = None,
+    set_: SetOption = None,
+    lake: LakeOption = None,
+    profile: ProfileOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Measure and decide: the funnel by source and rule, in documents and tokens."""
+    from app.render import render_funnel, render_s_curve
+
+    def text(work: Work) -> str:
+        assert work.curated is not None
+        return f"{render_funnel(work.curated.snapshot)}\n\n{render_s_curve(work.recipe.curation.near_duplicates)}"
+
+    work = walk(recipe, "curate", None, sample, set_, lake, profile, json_)
+    show_work(work, json_, lambda w: w.curated and w.curated.snapshot.to_json(), text)
+
+
+@cli.command()
+def tokenize(
+    recipe: RecipeArgument,
+    sample: SampleOption = None,
+    set_: SetOption = None,
+    lake: LakeOption = None,
+    profile: ProfileOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Token shards of the kept text: tokens by source."""
+    from app.render import render_table
+
+    def rows(work: Work) -> list[dict[str, Any]]:
+        tallies = work.shards.summary["sources"] if work.shards else {}
+        return [
+            {"source": name, "documents": t["documents"], "tokens": t["tokens"], "shards": len(t["shards"])}
+            for name, t in tallies.items()
+        ]
+
+    show_work(
+        walk(recipe, "tokenize", None, sample, set_, lake, profile, json_),
+        json_,
+        rows,
+        lambda w: render_table(rows(w)),
+    )
+
+
+@cli.command()
+def mix(
+    recipe: RecipeArgument,
+    runs: RunsOption = None,
+    sample: SampleOption = None,
+    set_: SetOption = None,
+    lake: LakeOption = None,
+    profile: ProfileOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Weights, tokens and epochs by source, beside natural, uniform and UniMax."""
+    from app.render import render_mixture
+
+    def rows(work: Work) -> dict[str, list[dict[str, Any]]]:
+        return {
+            name: work.lake.read_part(m.parts("mixtures")[0]).to_pylist() for name, m in work.mixtures.items()
+        }
+
+    show_work(
+        walk(recipe, "mix", runs, sample, set_, lake, profile, json_),
+        json_,
+        rows,
+        lambda w: "\n\n".join(render_mixture(name, found) for name, found in rows(w).items()),
+    )
+
+
+@cli.command()
+def train(
+    recipe: RecipeArgument,
+    runs: RunsOption = None,
+    sample: SampleOption = None,
+    set_: SetOption = None,
+    lake: LakeOption = None,
+    profile: ProfileOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Train the recipe's runs: loss per source, first and last."""
+    from app.render import render_losses
+
+    work = walk(recipe, "train", runs, sample, set_, lake, profile, json_)
+    show_work(work, json_, _loss_rows, lambda w: render_losses(_loss_rows(w)))
+
+
+@cli.command(name="eval")
+def evaluate(
+    recipe: RecipeArgument,
+    runs: RunsOption = None,
+    sample: SampleOption = None,
+    set_: SetOption = None,
+    lake: LakeOption = None,
+    profile: ProfileOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Score the checkpoints: bits per byte on the held-out set and the recipe's tasks."""
+    from app.render import render_scores
+
+    def rows(work: Work) -> list[dict[str, Any]]:
+        return [
+            {"scorecard": key, **row} for key, card in work.scorecards.items() for row in card.summary["rows"]
+        ]
+
+    show_work(
+        walk(recipe, "eval", runs, sample, set_, lake, profile, json_),
+        json_,
+        rows,
+        lambda w: render_scores(rows(w)),
+    )
+
+
+@cli.command()
+def select(
+    recipe: RecipeArgument, approve: Annotated[str | None, typer.Option(help="sign off this checkpoint (RUN/STEP or NAME/RUN/STEP) and make it the champion")] = None,
+    note: Annotated[str, typer.Option(help="what the sign-off says")] = "", reviewer: Annotated[str | None, typer.Option(help="who signs (default: the login name)")] = None,
+    sample: SampleOption = None, set_: SetOption = None, lake: LakeOption = None, profile: ProfileOption = None, json_: JsonOption = False,
+) -> None:  # fmt: skip
+    """Gate against the base and the champion, Pareto set, P(best). Exit 3: negative, 4: inconclusive."""
+    from app.render import render_selection
+
+    work = walk(recipe, "select", None, sample, set_, lake, profile, json_)
+    if work.selection is None:
+        raise ConfigError("the recipe has no gate, so nothing can be selected. Add gate: {gain: …, harm: …}.")
+    show_work(
+        work,
+        json_,
+        lambda w: plain(w.selection),
+        lambda w: render_selection(w.selection) if w.selection else "",
+    )
+    if approve:
+        import getpass
+
+        from app.evaluation import approve as sign_off
+        from corpus.sql_catalog import write_catalog
+
+        signed = sign_off(work.lake, work.recipe.name, approve, reviewer or getpass.getuser(), note)
+        write_catalog(work.lake)
+        print(
+            f"approved: {signed.recipe}/champion is now {signed.reference} (checkpoint {signed.checkpoint_id[:12]})",
+            file=sys.stderr,
+        )
+        return
+    raise typer.Exit({"PASSED": 0, "FAILED": 3}.get(work.selection.verdict, 4))
+
+
+def _loss_rows(work: Work) -> list[dict[str, Any]]:
+    from app.queries import run_metrics
+
+    rows: list[dict[str, Any]] = []
+    for run, run_id in work.runs.items():
+        curves: dict[tuple[str, str], list[tuple[int, float]]] = {}
+        for metric in run_metrics(work.lake, run_id):
+            if "loss" in metric["name"]:
+                curves.setdefault((metric["name"], metric.get("source") or ""), []).append(
+                    (metric["step"], metric["value"])
+                )
+        rows += [
+            {
+                "run": run,
+                "source": source,
+                "metric": name,
+                "first": points[0][1],
+                "last": points[-1][1],
+                "step": points[-1][0],
+            }
+            for (name, source), points in sorted(curves.items())
+        ]
+    return rows
+
+
+def _run_json(work: Work) -> Any:
+    return {
+        "snapshot": work.curated.snapshot.id if work.curated else None, "mixtures": {name: m.id for name, m in work.mixtures.items()}, "runs": work.runs,
+        "scorecards": {key: m.id for key, m in work.scorecards.items()}, "selection": work.selection,
+    }  # fmt: skip
+
+
+def _run_text(work: Work) -> str:
+    from app.closing import closing_text
+
+    return closing_text(work)

@@ -1,0 +1,126 @@
+"""What the verbs share: their options, how a lake and a recipe are opened, how a result is printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from corpus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from app.flow import Work
+    from corpus.lake import Lake
+
+cli = typer.Typer(
+    name="tilth", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Curate a corpus, mix it, train on it, and say with error bars which data made the model better.",
+)  # fmt: skip
+
+RecipeArgument = Annotated[
+    Path, typer.Argument(help="a recipe, for instance recipes/demo.yaml", show_default=False)
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="a key of the recipe (or catalog.…), as a.b=value; repeatable"),
+]
+LakeOption = Annotated[
+    str | None, typer.Option("--lake", help="folder of the lake (default: the profile's, else ./lake)")
+]
+ProfileOption = Annotated[str | None, typer.Option("--profile", help="a profile of profiles.yaml")]
+JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout instead of text")]
+SampleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sample",
+        help="a share of the documents, by content: 1%. It is another version of the recipe's name",
+    ),
+]
+RunsOption = Annotated[str | None, typer.Option("--runs", help="only these runs of the recipe: A,B")]
+
+
+def parse_sample(text: str | None) -> float:
+    from corpus.config import parse_share
+
+    try:
+        share = 1.0 if text is None else parse_share(text)
+    except ValueError as error:
+        raise ConfigError(f"--sample: {error}") from error
+    if share == 0:
+        raise ConfigError("--sample 0% leaves no documents; give more than 0")
+    return share
+
+
+def lake_path(lake: str | None, profile: str | None, recipe: Path | None) -> str:
+    from app.profile import load_profile
+
+    return load_profile(recipe.parent if recipe else None, profile, lake).lake
+
+
+def open_lake(
+    lake: str | None, profile: str | None, recipe: Path | None = None, create: bool = False
+) -> Lake:
+    from corpus.lake import Lake
+
+    return Lake.open(lake_path(lake, profile, recipe), create=create)
+
+
+def show_work(
+    work: Work, json_: bool, as_json: Callable[[Work], Any], as_text: Callable[[Work], str]
+) -> None:
+    print_result(
+        json_,
+        None
+        if not json_
+        else {"name": str(work.claim), "stages": work.report.to_json(), "result": as_json(work)},
+        lambda: "\n" + as_text(work),
+    )
+
+
+def print_result(json_: bool, tree: Any, text: Callable[[], str]) -> None:
+    print(json.dumps(plain(tree), indent=1, ensure_ascii=False, default=str) if json_ else text())
+
+
+def plain(value: Any) -> Any:
+    """JSON has no NaN or infinity: they become null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return (
+        None
+        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf")))
+        else value
+    )
+
+
+def walk(
+    recipe: Path,
+    until: str,
+    runs: str | None,
+    sample: str | None,
+    sets: list[str] | None,
+    lake: str | None,
+    profile: str | None,
+    json_: bool,
+) -> Work:
+    from app.flow import Work, check_until, run_recipe
+    from app.profile import load_profile
+    from app.recipe import load_recipe
+    from app.report import Report
+    from corpus.lake import Lake
+
+    check_until(until)
+    loaded = load_recipe(recipe, sets or [])
+    chosen = load_profile(recipe.parent, profile, lake)
+    only = [name for name in (runs or "").split(",") if name]
+    loaded.runs(only)
+    return run_recipe(
+        Work(Lake.open(chosen.lake), loaded, chosen, Report(quiet=json_), parse_sample(sample)), until, only
+    )
