@@ -1,0 +1,133 @@
+"""Where work runs: in this process or in others, the same results, and a clear end when a worker dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from corpus.engine import Call, run_calls
+from corpus.errors import LakeError, PartError
+
+
+def write(folder: str, name: str) -> None:
+    Path(folder, name).write_text(f"{os.getpid()} {os.environ.get('POLARS_MAX_THREADS')}")
+
+
+def fail(message: str) -> None:
+    raise LakeError(message)
+
+
+def die(folder: str, name: str, times: int) -> None:
+    """Kill this very process the first `times` times, then work."""
+    tries = Path(folder, f"{name}.tries")
+    tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
+    if len(tries.read_text()) <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(folder, name)
+
+
+def written(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.suffix != ".tries"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_call_runs_once_and_progress_adds_up(workers: int, tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    calls = [Call(name, write, (str(tmp_path), name), size) for name, size in (("a", 5), ("b", 1), ("c", 4))]
+    run_calls(calls, workers, "test", lambda *progress: seen.append(progress))
+    assert written(tmp_path) == {"a", "b", "c"}
+    assert [total for _, _, total in seen] == [10] * 3 and seen[-1] == ("test", 10, 10)
+    here, threads = zip(*(path.read_text().split() for path in tmp_path.iterdir()), strict=True)
+    assert (str(os.getpid()) in here) == (workers == 1)
+    assert workers == 1 or set(threads) == {"1"}
+    assert os.environ["POLARS_MAX_THREADS"] != "1"  # as it was before
+
+
+def test_nothing_to_do_is_done() -> None:
+    run_calls([], 2, "test")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_comes_through_as_it_is(workers: int, tmp_path: Path) -> None:
+    calls = [Call("bad", fail, ("the disk is on fire",)), *(Call(n, write, (str(tmp_path), n)) for n in "ab")]
+    with pytest.raises(LakeError, match=r"^the disk is on fire$"):
+        run_calls(calls, workers, "test")
+    assert _workers() == []
+
+
+def _workers() -> list[psutil.Process]:
+    return [
+        child for child in psutil.Process().children() if "resource_tracker" not in " ".join(child.cmdline())
+    ]
+
+
+def test_a_worker_that_dies_once_is_forgiven_each_call_by_itself(tmp_path: Path) -> None:
+    calls = [Call(n, die, (str(tmp_path), n, 1 if n in "ad" else 0)) for n in "abcd"]
+    run_calls(calls, 2, "test")
+    assert written(tmp_path) == set("abcd")
+
+
+def test_a_worker_that_dies_twice_is_an_error_that_names_the_part(tmp_path: Path) -> None:
+    calls = [Call(f"part {n}", die, (str(tmp_path), n, 9 if n == "b" else 0)) for n in "abc"]
+    with pytest.raises(
+        PartError, match=r"measure: the worker on part b died twice .*the same command resumes"
+    ):
+        run_calls(calls, 2, "measure")
+    assert (tmp_path / "b.tries").read_text() == "xx"
+    assert _workers() == []
+
+
+PARENT = """
+import sys
+from corpus.engine import Call, run_calls
+from tests.corpus.test_engine import work_on
+
+if __name__ == "__main__":
+    run_calls([Call(str(n), work_on, (sys.argv[1], n)) for n in range(2)], 2, "test")
+"""
+
+
+def work_on(folder: str, number: int) -> None:
+    """Say who works, then go on for as long as one lives."""
+    Path(folder, f"{number}.tmp").write_text(str(os.getpid()))
+    os.rename(Path(folder, f"{number}.tmp"), Path(folder, str(number)))
+    while True:
+        time.sleep(0.05)
+        Path(folder, f"{number}.beat").write_text(str(time.time()))
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "parent.py"), str(tmp_path)], env=environment)
+    try:
+        pids = [int(wait_for(tmp_path / str(number))) for number in range(2)]
+        family = psutil.Process(parent.pid).children(recursive=True)
+        assert {child.pid for child in family} >= set(pids)
+    finally:
+        parent.kill()
+        parent.wait()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+    last = [
+        (tmp_path / f"{number}.beat").stat().st_mtime_ns
+        for number in range(2)
+        if (tmp_path / f"{number}.beat").exists()
+    ]
+    time.sleep(0.2)
+    assert last == [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("*.beat"))]
+
+
+def wait_for(path: Path, seconds: float = 60) -> str:
+    deadline = time.time() + seconds
+    while not path.exists():
+        assert time.time() < deadline, f"{path.name} never came"
+        time.sleep(0.02)
+    return path.read_text()

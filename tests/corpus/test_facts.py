@@ -1,0 +1,93 @@
+"""Facts are only ever added; the latest word on a subject is the last one, though it was said before."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus import facts
+from corpus.facts import file_names, read_facts, write_facts
+from corpus.lake import Lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.open(tmp_path)
+
+
+def said(lake: Lake, dataset: str = "d") -> list[Any]:
+    return [row["say"] for row in read_facts(lake, dataset)]
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.sampled_from("xy"), st.sampled_from("abc")), max_size=8))
+def test_the_latest_word_on_every_subject_is_the_last_one_said(words: list[tuple[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake.open(folder)
+        for subject, word in words:
+            write_facts(lake, "d", [{"of": subject, "say": word}], subject)
+        latest = {row["of"]: row["say"] for row in read_facts(lake, "d")}
+        assert latest == dict(words)
+        changes = [
+            word for i, (subject, word) in enumerate(words)
+            if word != next((before for of, before in reversed(words[:i]) if of == subject), None)
+        ]  # fmt: skip
+        assert sorted(said(lake)) == sorted(changes)
+
+
+def test_order_does_not_hang_on_the_clock(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([50, 40, 30])  # set back twice
+    monkeypatch.setattr(facts, "now_utc", lambda: next(times))
+    for word in "aba":
+        write_facts(lake, "d", [{"say": word}], "x")
+    assert said(lake) == ["a", "b", "a"]
+
+
+def test_equal_rows_without_a_subject_are_one_fact(lake: Lake) -> None:
+    for rows in ([{"say": 1}], [{"say": 1}], [{"say": 2}], [{"say": 1}]):
+        write_facts(lake, "d", rows)
+    assert said(lake) == [1, 2]
+
+
+def test_rows_keep_their_order_and_their_own_time(lake: Lake) -> None:
+    write_facts(lake, "d", [{"say": "b", "time_utc": 7}, {"say": "a"}], "x")
+    rows = read_facts(lake, "d")
+    assert [row["say"] for row in rows] == ["b", "a"] and rows[0]["time_utc"] == 7 < rows[1]["time_utc"]
+
+
+def test_nothing_said_is_no_rows(lake: Lake) -> None:
+    assert read_facts(lake, "d") == []
+    write_facts(lake, "d", [], "x")
+    assert read_facts(lake, "d") == []
+
+
+def test_many_may_speak_of_one_subject_at_once(lake: Lake) -> None:
+    threads = [
+        threading.Thread(target=write_facts, args=(lake, "d", [{"say": number % 2}], "x"))
+        for number in range(12)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    words = said(lake)
+    assert set(words) == {0, 1} and all(one != two for one, two in pairwise(words))
+
+
+def test_a_file_is_called_what_it_was_last_called(lake: Lake) -> None:
+    def name(file: str, documents: str = "d1") -> None:
+        row = {"source": "s", "documents_id": documents, "file": file, "file_hash": "h", "occurrence": 0}
+        write_facts(lake, "files", [row], f"s {documents}")
+
+    for file in ("a", "b", "a"):
+        name(file)
+        assert file_names(lake, "d1") == {("h", 0): file}
+    name("c", "d2")
+    assert file_names(lake, "d1") == {("h", 0): "a"} and file_names(lake, "d3") == {}

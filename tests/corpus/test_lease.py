@@ -1,0 +1,169 @@
+"""A lease: the second waits for the living, takes from the dead at once, and is never kept by an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from corpus import lease
+from corpus.lake import Lake
+from corpus.lease import STALE_SECONDS, hold_lease
+from corpus.process import is_alive
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.open(tmp_path)
+
+
+def path_of(lake: Lake) -> Path:
+    return lake.root / "leases" / "work.json"
+
+
+def left_by(lake: Lake, **holder: Any) -> Path:
+    lake.write_json(path_of(lake), {"pid": os.getpid(), "host": platform.node(), **holder})
+    return path_of(lake)
+
+
+def take(lake: Lake) -> tuple[bool, list[str]]:
+    said: list[str] = []
+    with hold_lease(lake, "work", said.append, poll_seconds=0.01) as waited:
+        assert path_of(lake).exists()
+    return waited, said
+
+
+def test_a_free_lease_is_taken_without_a_word_and_given_back(lake: Lake) -> None:
+    assert take(lake) == (False, []) and take(lake) == (False, [])
+    assert not path_of(lake).exists()
+
+
+def test_leases_on_different_things_do_not_wait(lake: Lake) -> None:
+    with hold_lease(lake, "other", pytest.fail):
+        assert take(lake) == (False, [])
+
+
+def test_the_second_waits_until_the_first_has_ended(lake: Lake) -> None:
+    order: list[str] = []
+    held = threading.Event()
+
+    def first() -> None:
+        with hold_lease(lake, "work", pytest.fail):
+            held.set()
+            time.sleep(0.3)
+            order.append("first ended")
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    held.wait()
+    waited, said = take(lake)
+    order.append("second")
+    thread.join()
+    assert waited and order == ["first ended", "second"]
+    assert len(said) == 1 and str(os.getpid()) in said[0] and "waiting" in said[0]
+
+
+def test_of_many_one_holds_at_a_time_also_when_a_dead_one_is_found(lake: Lake) -> None:
+    left_by(lake, pid=dead_pid())
+    inside: list[int] = []
+    most: list[int] = []
+
+    def one(number: int) -> None:
+        with hold_lease(lake, "work", lambda text: None, poll_seconds=0.005):
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.remove(number)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 8
+
+
+def test_an_error_gives_the_lease_back(lake: Lake) -> None:
+    with pytest.raises(ZeroDivisionError), hold_lease(lake, "work", pytest.fail):
+        raise ZeroDivisionError
+    assert take(lake) == (False, [])
+
+
+def test_what_another_took_is_not_given_back_for_it(lake: Lake) -> None:
+    with hold_lease(lake, "work", pytest.fail):
+        left_by(lake, pid=1, key="another's")
+    assert json.loads(path_of(lake).read_text())["key"] == "another's"
+
+
+# ── the dead ──
+
+
+def dead_pid() -> int:
+    code = "import os; print(os.getpid())"
+    return int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+
+
+def test_a_dead_process_s_lease_is_taken_at_once(lake: Lake) -> None:
+    left_by(lake, pid=dead_pid())
+    assert take(lake) == (False, [])
+
+
+def test_a_reused_pid_is_not_the_holder(lake: Lake) -> None:
+    left_by(lake, started=psutil.Process().create_time() - 1000)
+    assert take(lake) == (False, [])
+
+
+def test_a_killed_process_that_nobody_buried_is_dead(lake: Lake) -> None:
+    holder = subprocess.Popen(["sleep", "60"])
+    try:
+        left_by(lake, pid=holder.pid, started=psutil.Process(holder.pid).create_time())
+        assert is_alive(holder.pid)
+        holder.kill()
+        while psutil.Process(holder.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        assert not is_alive(holder.pid)
+        assert take(lake) == (False, [])
+    finally:
+        holder.wait()
+
+
+def test_another_host_s_lease_is_believed_while_it_beats(lake: Lake) -> None:
+    path = left_by(lake, host="elsewhere", pid=dead_pid())
+    threading.Timer(0.2, lambda: os.utime(path, (time.time() - STALE_SECONDS - 5,) * 2)).start()
+    waited, said = take(lake)
+    assert waited and "elsewhere" in said[0]
+
+
+def test_another_host_s_lease_without_a_heartbeat_is_taken(lake: Lake) -> None:
+    path = left_by(lake, host="elsewhere")
+    os.utime(path, (time.time() - STALE_SECONDS - 5,) * 2)
+    assert take(lake) == (False, [])
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_an_unreadable_lease_is_taken_when_nothing_keeps_it_fresh(lake: Lake, content: str) -> None:
+    path = left_by(lake)
+    path.write_text(content)
+    os.utime(path, (time.time() - STALE_SECONDS - 5,) * 2)
+    assert take(lake) == (False, [])
+
+
+def test_a_holder_keeps_its_lease_fresh(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.02)
+    with hold_lease(lake, "work", pytest.fail):
+        os.utime(path_of(lake), (0, 0))
+        deadline = time.time() + 5
+        while path_of(lake).stat().st_mtime == 0 and time.time() < deadline:
+            time.sleep(0.01)
+        assert path_of(lake).stat().st_mtime > 0
+        path_of(lake).unlink()  # a lost lease does not stop the work
+        time.sleep(0.05)
