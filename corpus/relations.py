@@ -6,10 +6,9 @@ every recipe name has, `all_` ones everything; tables of facts have one scope.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -34,7 +33,7 @@ class Relation:
     """Rows of one schema: in part files, or here. With `ordinals` each file's rows also have that number as `part`."""
 
     schema: pa.Schema
-    paths: tuple[Path, ...] = ()
+    paths: tuple[str, ...] = ()
     ordinals: tuple[int, ...] | None = None
     table: pa.Table | None = None
 
@@ -105,13 +104,18 @@ class Relations:
         return self._manifests[scope, kind]
 
     def _files(self, schema: pa.Schema, parts: Iterable[Part]) -> Relation:
-        return Relation(schema, tuple(dict.fromkeys(self._lake.path_of(part) for part in parts)))
+        return Relation(schema, tuple(dict.fromkeys(self._paths(parts))))
 
     def _numbered(self, schema: pa.Schema, parts: Iterable[tuple[int, Part]]) -> Relation:
-        found = [(number, self._lake.path_of(part)) for number, part in parts]
-        return Relation(
-            schema.append(PART), tuple(path for _, path in found), tuple(number for number, _ in found)
-        )
+        numbers, found = zip(*parts, strict=True) if (parts := list(parts)) else ((), ())
+        return Relation(schema.append(PART), tuple(self._paths(found)), numbers)
+
+    def _paths(self, parts: Iterable[Part]) -> Iterator[str]:
+        folders: dict[str, str] = {}  # thousands of parts: text is joined, no Path made
+        for part in parts:
+            if part.dataset not in folders:
+                folders[part.dataset] = str(self._lake.path_of(part).parent)
+            yield f"{folders[part.dataset]}/{part.key}.parquet"
 
     def _documents(self, manifests: Iterable[Manifest], masks: bool) -> Relation:
         """The parts of documents, numbered, −1 where personal data was not looked for; or, numbered alike, what was found."""

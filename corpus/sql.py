@@ -155,7 +155,7 @@ def _scannable(relation: Relation) -> Any:
         return relation.schema.empty_table()
     numbers = relation.ordinals
     return pads.FileSystemDataset.from_paths(
-        [str(path) for path in relation.paths], schema=relation.schema, format=pads.ParquetFileFormat(), filesystem=LocalFileSystem(),
+        list(relation.paths), schema=relation.schema, format=pads.ParquetFileFormat(), filesystem=LocalFileSystem(),
         partitions=None if numbers is None else [pc.field(PART.name) == pa.scalar(number, PART.type) for number in numbers],
     )  # fmt: skip
 

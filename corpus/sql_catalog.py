@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Mapping
@@ -60,7 +61,7 @@ def _place(lake: Lake) -> str:
 
 def _identity(relation: Relation) -> list[Any]:
     rows = None if relation.table is None else rows_hash(relation.table)
-    return [[path.as_posix() for path in relation.paths], relation.ordinals, relation.schema.names, rows]
+    return [relation.paths, relation.ordinals, relation.schema.names, rows]
 
 
 def _build(target: Path, views: Mapping[str, str], relations: Mapping[str, Relation]) -> None:
@@ -79,7 +80,10 @@ def _build(target: Path, views: Mapping[str, str], relations: Mapping[str, Relat
         shutil.rmtree(staging)
     sources = {name: _source(relation, tables / f"{name}.parquet") for name, relation in relations.items()}
     file = staging.with_suffix(".duckdb")
-    create_views_file(file, {name: query.format_map(sources) for name, query in views.items()})
+    with tempfile.TemporaryDirectory() as elsewhere:  # DuckDB cannot write under a folder with '?' in its name
+        made = Path(elsewhere) / "made.duckdb"
+        create_views_file(made, {name: query.format_map(sources) for name, query in views.items()})
+        shutil.copyfile(made, file)
     publish(file, target)
 
 
@@ -87,7 +91,7 @@ def _source(relation: Relation, table: Path) -> str:
     """A relation as a subquery that needs nothing but its files."""
     columns = ", ".join(f'r."{name}"' for name in relation.schema.names)
     if relation.ordinals is None or not relation.paths:
-        return f"(SELECT {columns} FROM read_parquet({_files(relation.paths or (table,))}) r)"
+        return f"(SELECT {columns} FROM read_parquet({_files(relation.paths or (str(table),))}) r)"
     numbers = (
         f"(SELECT unnest({_list(relation.paths)}) AS filename, unnest({list(relation.ordinals)}) AS part)"
     )
@@ -95,11 +99,11 @@ def _source(relation: Relation, table: Path) -> str:
     return f"(SELECT {columns} FROM read_parquet({_files(relation.paths)}, filename=true) r JOIN {numbers} n ON n.filename = r.filename)"
 
 
-def _files(paths: tuple[Path, ...]) -> str:
-    return _list(tuple(Path(str(path).translate(_GLOB)) for path in paths))
+def _files(paths: tuple[str, ...]) -> str:
+    return _list(tuple(path.translate(_GLOB) for path in paths))
 
 
-def _list(paths: tuple[Path, ...]) -> str:
+def _list(paths: tuple[str, ...]) -> str:
     return "[" + ", ".join(quoted(path) for path in paths) + "]"
 
 

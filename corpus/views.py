@@ -14,11 +14,16 @@ from corpus.schema import DATASETS
 
 FACT_DATASETS = ("sources", "files", "names", "signoffs", "audits", "erased", "contamination")
 RUN_DATASETS = ("runs", "checkpoints", "metrics", "events")
-RAW = ("raw_documents", "raw_held_out")  # for those who ask for unmasked text
+_MASKED = ("documents", "held_out")
+RAW = frozenset(
+    scope + "raw_" + name for name in _MASKED for scope in ("", "all_")
+)  # for those who ask for unmasked text
 
 # A document's masked text is found by its part, not by its id alone: two readings of one file share ids, not texts.
 _MASKS = """(
     SELECT part, doc_id, any_value(masked_text) AS masked_text FROM {masks} WHERE masked_text IS NOT NULL GROUP BY part, doc_id)"""
+# A record's other fields are not looked through as its text is; what is an e-mail address wherever it stands is masked here.
+_EMAIL = r"""[^\s"<>()\[\],;:\\/@]+@[^\s"<>()\[\],;:\\/@.]+(\.[^\s"<>()\[\],;:\\/@.]+)+"""
 # Text whose personal data was not looked for yet (part −1) is not shown.
 _DOCUMENTS = (
     "SELECT {columns} FROM {{documents}} d LEFT JOIN {masks} m ON m.part = d.part AND m.doc_id = d.doc_id"
@@ -58,7 +63,10 @@ def _scoped_views() -> dict[str, str]:
     return {
         **{name: f"SELECT * FROM {{{name}}}" for name in plain},
         "documents": _DOCUMENTS.format(
-            columns=_columns("documents", text="CASE WHEN d.part >= 0 THEN coalesce(m.masked_text, d.text) END"), masks=masks
+            columns=_columns(
+                "documents", text="CASE WHEN d.part >= 0 THEN coalesce(m.masked_text, d.text) END",
+                **{name: f"regexp_replace(d.{name}, {quoted(_EMAIL)}, '<EMAIL>', 'g')" for name in ("own_id", "url", "metadata")},
+            ), masks=masks
         ),
         "held_out": _HELD_OUT.format(
             columns=_columns("held_out", text="CASE WHEN k.measured THEN coalesce(k.masked_text, d.text) END"), masks=held
@@ -80,7 +88,7 @@ def _views() -> dict[str, str]:
         found[f"all_{name}"] = f"SELECT * FROM {{{name}}}"
     for name in FACT_DATASETS:
         found[name] = f"SELECT * FROM {{{name}}}"
-    return {name: query for name, query in found.items() if name != "all_raw_held_out"}
+    return found
 
 
 class _Scope(dict[str, str]):
@@ -93,14 +101,14 @@ class _Scope(dict[str, str]):
         return f"{{{name}}}" if name == "pii_actions" else f"{{{self.scope}_{name}}}"
 
 
+def quoted(value: object) -> str:
+    """A text as an SQL literal."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
 VIEWS = _views()  # public name → query; relations stand in braces
 
 
 def relations_of(view: str) -> set[str]:
     """The names of the stored relations that a view reads."""
     return {field for _, field, _, _ in Formatter().parse(VIEWS[view]) if field}
-
-
-def quoted(value: object) -> str:
-    """A text as an SQL literal."""
-    return "'" + str(value).replace("'", "''") + "'"
