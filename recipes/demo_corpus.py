@@ -1,7 +1,8 @@
 """Write the demo's corpus folder, without a download: `python recipes/demo_corpus.py DIR`.
 
 Real text of the installed packages (recipes/demo_text.py) in every format that there is a reader for, with what is planted
-in it (recipes/demo_planted.py), and questions about files that the corpus leaves out. Same packages, same bytes.
+in it (recipes/demo_planted.py), and questions (recipes/demo_questions.py) about files that the corpus leaves out. Same
+packages, same bytes.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ import io
 import json
 import os
 import platform
-import random
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,74 +26,12 @@ import demo_text
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
-from demo_planted import SENTENCE_END, Prose, broken_files, copies, personal, unwanted
+from demo_planted import Prose, broken_files, copies, personal, unwanted
+from demo_questions import HEADER, line_endings, question_rows, sentence_endings
 from demo_text import Document, share
 
-VERSION = 2  # raise it when the same packages give other bytes
+VERSION = 3  # raise it when the same packages give other bytes
 STAMP = "corpus.json"
-QUESTIONS, PER_DOCUMENT = 300, 6  # at most, of each kind
-
-# ── questions ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-Question = tuple[str, list[str], str]  # text, choices, the right one
-
-
-def next_line(document: Document) -> Iterator[Question]:
-    """Which line continues this code? The context is one block, dedented; wrong lines come from elsewhere in the file."""
-    lines = document.text.splitlines()
-    stripped = [line.strip() for line in lines]
-    usable = {line for line in stripped if re.match(r"[a-z]", line) and 16 <= len(line) <= 72}
-    draw = random.Random(document.id)
-    for at in draw.sample(range(len(lines)), len(lines)):
-        context = _block_before(lines, at)
-        right = stripped[at]
-        if right not in usable or len(context) < 150 or context != context.rstrip() or right in context:
-            continue
-        others = sorted(
-            line for line in usable - {right} if abs(len(line) - len(right)) <= 10 and line not in context
-        )
-        if len(others) >= 3:
-            yield context, [right, *draw.sample(others, 3)], right
-
-
-def _block_before(lines: list[str], at: int) -> str:
-    """The up to ten lines before line `at` that are indented as far or further, moved left as far as it is."""
-    indent = len(lines[at]) - len(lines[at].lstrip())
-    start = at
-    while start > max(0, at - 10) and (not lines[start - 1].strip() or not lines[start - 1][:indent].strip()):
-        start -= 1
-    return "\n".join(line[indent:] for line in lines[start:at]).lstrip("\n")
-
-
-def sentence_ending(document: Document) -> Iterator[Question]:
-    """Which words end this sentence? Wrong endings are those of other sentences of the same document."""
-    sentences = [
-        found.split()
-        for found in SENTENCE_END.split(document.text)
-        if re.fullmatch(r"[A-Z][\w ,'()-]+\.", found)
-    ]
-    endings = {" ".join(words[-4:]): words for words in sentences if 12 <= len(words) <= 40}
-    draw = random.Random(document.id)
-    for right, words in endings.items():
-        others = sorted(other for other in endings if other != right and abs(len(other) - len(right)) <= 8)
-        if len(others) >= 3:
-            yield " ".join(words[:-4]), [right, *draw.sample(others, 3)], right
-
-
-def write_questions(
-    path: Path, documents: list[Document], ask: Callable[[Document], Iterator[Question]]
-) -> int:
-    """A csv of questions with four choices each, in no order; those about one file are a cluster. Returns how many."""
-    rows = {}
-    for document in documents:
-        cluster = document.id.partition("#")[0]
-        for _, (text, choices, right) in zip(range(PER_DOCUMENT), ask(document), strict=False):
-            choices.sort(key=lambda choice: share("choice", text, choice))
-            rows[text] = (text, *choices, "ABCD"[choices.index(right)], cluster, document.package)
-    drawn = sorted(rows.values(), key=lambda row: share("question", *row))[:QUESTIONS]
-    write_csv(path, ["question", "a", "b", "c", "d", "answer", "cluster", "package"], drawn)
-    return len(drawn)
-
 
 # ── formats ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,8 +98,9 @@ def write_general(folder: Path, questions: Path) -> tuple[list[Document], int]:
     for manual in manuals:
         write_markdown(folder / "readmes" / f"{manual.package}.md", manual)
     sections = list(_write_services(folder / "services"))
-    num_questions = write_questions(questions / "sentence_ending.csv", asked + asked_pages, sentence_ending)
-    return [*docs, *pages, *manuals, *planted, *sections], num_questions
+    rows = question_rows(sentence_endings(asked + asked_pages))
+    write_csv(questions / "sentence_ending.csv", HEADER, rows)
+    return [*docs, *pages, *manuals, *planted, *sections], len(rows)
 
 
 def _write_services(folder: Path) -> Iterator[Document]:
@@ -184,11 +123,14 @@ def write_domain(folder: Path, questions: Path) -> tuple[list[Document], int]:
             write(folder / "modules" / (prefix + document.id), document.text.encode())
     half = len(library) // 2
     write_jsonl(folder / "library" / "library_0.jsonl.zst", library[:half] + planted)
-    rows = [asdict(document) for document in library[half:]]
-    write_csv(folder / "library" / "library_1.csv.gz", list(rows[0]), (row.values() for row in rows))
+    records = [asdict(document) for document in library[half:]]
+    write_csv(
+        folder / "library" / "library_1.csv.gz", list(records[0]), (record.values() for record in records)
+    )
     write_parquet(folder / "models" / "models.parquet", models)
-    num_questions = write_questions(questions / "next_line.csv", asked + asked_library, next_line)
-    return [*modules, *twice, *library, *planted, *models], num_questions
+    rows = question_rows(line_endings(asked + asked_library))
+    write_csv(questions / "line_ending.csv", HEADER, rows)
+    return [*modules, *twice, *library, *planted, *models], len(rows)
 
 
 def stamp() -> dict[str, Any]:

@@ -26,6 +26,7 @@ from quality.rules import PRESETS, build_rules
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes"))
 demo_corpus: Any = importlib.import_module("demo_corpus")
 demo_planted: Any = importlib.import_module("demo_planted")
+demo_questions: Any = importlib.import_module("demo_questions")
 demo_text: Any = importlib.import_module("demo_text")
 
 READINGS = {
@@ -108,17 +109,32 @@ def test_every_type_of_personal_data_occurs(folder: Path) -> None:
     assert min(totals.values()) >= 4, totals
 
 
-def test_questions_are_about_files_that_the_corpus_lacks(folder: Path) -> None:
-    with (folder / "eval" / "next_line.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == demo_corpus.QUESTIONS
+@pytest.mark.parametrize("name", ["line_ending", "sentence_ending"])
+def test_questions_have_four_choices_and_an_answer_that_its_letter_does_not_tell(
+    folder: Path, name: str
+) -> None:
+    rows = questions(folder, name)
+    assert 400 <= len(rows) <= demo_questions.QUESTIONS
     assert all(len({row[letter] for letter in "abcd"}) == 4 for row in rows)
-    assert 0.15 < sum(row["answer"] == "A" for row in rows) / len(rows) < 0.35
-    modules = {
-        path.relative_to(folder / "domain" / "modules").as_posix()
-        for path in (folder / "domain" / "modules").rglob("*.py")
+    for letter in "ABCD":
+        assert 0.18 < sum(row["answer"] == letter for row in rows) / len(rows) < 0.32
+
+
+def test_questions_are_about_files_that_the_corpus_lacks(folder: Path) -> None:
+    modules = folder / "domain" / "modules"
+    there = {path.relative_to(modules).as_posix() for path in modules.rglob("*.py")}
+    assert there.isdisjoint({row["cluster"] for row in questions(folder, "line_ending")})
+    own_ids = {
+        str(item.own_id).partition("#")[0]
+        for item in items(folder, "general/handbook")
+        if isinstance(item, Record)
     }
-    assert modules.isdisjoint({row["cluster"] for row in rows})
+    assert own_ids.isdisjoint({row["cluster"] for row in questions(folder, "sentence_ending")})
+
+
+def questions(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / "eval" / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 # ── how it is made ──
@@ -171,16 +187,34 @@ def test_a_package_under_a_reciprocal_licence_is_refused() -> None:
 # ── its parts ──
 
 
-def test_the_right_line_is_the_next_one_and_the_wrong_ones_are_not() -> None:
-    documents = list(demo_text.sources_of(["click", "requests"]))
-    asked = [(document, question) for document in documents for question in demo_corpus.next_line(document)]
+def test_the_right_ending_is_the_line_s_and_the_wrong_ones_are_not() -> None:
+    asked = list(demo_questions.line_endings(list(demo_text.sources_of(["click", "requests"]))))
     assert len(asked) > 100
-    for document, (context, choices, right) in asked:
-        flat = "\n".join(line.strip() for line in document.text.splitlines())
-        before = "\n".join(line.strip() for line in context.splitlines())
-        assert f"{before}\n{right}" in flat
+    for document, (text, choices, right) in asked:
+        line = text.splitlines()[-1].strip()
+        assert f"{line} {right}\n" in document.text
         assert choices[0] == right
-        assert not any(f"{before}\n{wrong}\n" in flat for wrong in choices[1:])
+        assert not any(f"{line} {wrong}" in document.text for wrong in choices[1:])
+
+
+def test_the_right_word_ends_its_sentence() -> None:
+    text = (
+        "The roots of old trees hold the soil of the hill. " * 2
+        + "When rain falls on bare ground it takes the best of it away. "
+    )
+    more = "Nobody who has seen it once forgets how fast the brown water goes. Small fields with hedges around them lose less of it than others."
+    document = demo_text.Document("a#0", text + more, "a", "MIT")
+    asked = [question for _, question in demo_questions.sentence_endings([document])]
+    assert asked == []  # too few endings of about the same length
+    words = demo_text.Document(
+        "b#0",
+        " ".join(f"This is the long and plain sentence number {n} about {n}seed{n}." for n in "abcdef"),
+        "b",
+        "MIT",
+    )
+    asked = [question for _, question in demo_questions.sentence_endings([words])]
+    assert [right for _, _, right in asked] == [f"{n}seed{n}." for n in "abcdef"]
+    assert all(right in choices and len(set(choices)) == 4 for _, choices, right in asked)
 
 
 @pytest.mark.parametrize(("every", "least", "most"), [(150, 0.85, 1.0), (24, 0.5, 0.8)])
