@@ -13,8 +13,8 @@ import pytest
 from hypothesis import settings
 
 # Two xdist workers share two cores: libraries that start a thread per core would fight. Set before any of them is imported.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+for _library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "RAYON"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", "2")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
