@@ -33,6 +33,7 @@ def offline() -> Iterator[None]:
 
     def connect_here(self: socket.socket, address: Any) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_here(str(address[0])):
+            self.close()
             raise AssertionError(f"a test asked for {address!r}; tests run without a network")
         connect(self, address)
 
