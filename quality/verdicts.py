@@ -76,11 +76,10 @@ def find_duplicates(candidates: pl.DataFrame, edges: pa.Table | None, curation: 
     `candidates` has the columns of `candidate_columns`; `edges` those of `near_duplicates` that `walk` reads. A copy of a
     near-duplicate goes with it, to the same keeper.
     """
-    columns = [column for column in candidates.columns if column != "num_bytes"]
     involved = pl.col("content_hash").is_duplicated() | pl.col("content_hash").is_in(
         _contents(edges).implode()
     )
-    ordered = keeper_order(candidates.lazy().filter(involved).select(columns).collect(), curation.keep)
+    ordered = keeper_order(candidates.filter(involved), curation.keep)
     ordered = ordered.select("doc_id", "content_hash", "source", "part")
     firsts = ordered.unique("content_hash", keep="first", maintain_order=True).select(
         "content_hash", first="doc_id"

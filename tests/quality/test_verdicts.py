@@ -1,0 +1,207 @@
+"""Verdicts across documents: who is dropped for whom, by a plain walk over plain lists."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus.config import build_section
+from corpus.schema import DATASETS
+from quality.curation import Curation
+from quality.verdicts import SCHEMA, candidate_columns, find_duplicates, keeper_order
+
+Document = dict[str, Any]
+Edge = tuple[int, int, float]
+
+
+def curation(**keys: Any) -> Curation:
+    return build_section(Curation, keys, "curation")
+
+
+def candidates(documents: list[Document]) -> pl.DataFrame:
+    schema = {
+        "doc_id": pl.String,
+        "content_hash": pl.String,
+        "num_bytes": pl.Int64,
+        "curated": pl.Boolean,
+        "date": pl.Datetime,
+        "num_chars": pl.Int64,
+    }
+    rows = [{"num_bytes": 1, "date": None, **document} for document in documents]
+    frame = pl.DataFrame(rows, schema=schema)
+    return frame.with_columns(source=pl.lit("s"), part=pl.arange(pl.len(), dtype=pl.Int64) // 3)
+
+
+def edges_table(edges: list[Edge], dictionary: bool = False) -> pa.Table:
+    rows = [
+        {"content_a": f"c{a}", "content_b": f"c{b}", "jaccard": jaccard, "containment": jaccard}
+        for a, b, jaccard in edges
+    ]
+    table = pa.Table.from_pylist(rows, schema=DATASETS["near_duplicates"]).select(
+        ["content_a", "content_b", "jaccard", "containment"]
+    )
+    if dictionary:
+        for i, name in enumerate(("content_a", "content_b")):
+            table = table.set_column(i, name, table[name].dictionary_encode())
+    return table
+
+
+@st.composite
+def corpora(draw: st.DrawFn) -> tuple[list[Document], list[Edge]]:
+    contents = draw(st.lists(st.integers(0, 7), max_size=14))
+    documents = [
+        {
+            "doc_id": f"d{i:02}",
+            "content_hash": f"c{content}",
+            "curated": draw(st.booleans()),
+            "num_chars": draw(st.integers(1, 3)),
+        }
+        for i, content in enumerate(contents)
+    ]
+    pairs = st.tuples(st.integers(0, 7), st.integers(0, 7)).filter(lambda pair: pair[0] < pair[1])
+    edges = draw(st.dictionaries(pairs, st.sampled_from([0.5, 0.7, 0.8, 0.9]), max_size=12))
+    return documents, [(a, b, jaccard) for (a, b), jaccard in edges.items()]
+
+
+def by_hand(
+    documents: list[Document], edges: list[Edge], threshold: float
+) -> dict[str, tuple[str, str, float]]:
+    """doc_id → (rule, keeper, Jaccard), one document after another in keeper order."""
+    near = {frozenset((f"c{a}", f"c{b}")): jaccard for a, b, jaccard in edges if jaccard >= threshold}
+    order = sorted(
+        documents, key=lambda d: (not d["curated"], -d["num_chars"], d["content_hash"], d["doc_id"])
+    )
+    kept: dict[str, str] = {}  # content → doc_id, in keeper order
+    fate: dict[str, tuple[str, float]] = {}  # content that is dropped → its keeper
+    dropped = {}
+    for document in order:
+        content, doc_id = document["content_hash"], document["doc_id"]
+        if content in fate or content in kept:
+            keeper, jaccard = fate.get(content) or (kept[content], 1.0)
+            dropped[doc_id] = ("exact", keeper, jaccard)
+            continue
+        rivals = [
+            (near[frozenset((content, other))], other)
+            for other in kept
+            if frozenset((content, other)) in near
+        ]
+        if rivals:
+            best = max(jaccard for jaccard, _ in rivals)
+            keeper = kept[next(other for jaccard, other in rivals if jaccard == best)]
+            fate[content] = (keeper, best)
+            dropped[doc_id] = ("near", keeper, best)
+        else:
+            kept[content] = doc_id
+    return dropped
+
+
+def found(frame: pl.DataFrame) -> dict[str, tuple[str, str, float]]:
+    return {
+        row["doc_id"]: ("exact" if row["exact"] else "near", row["partner"], row["jaccard"])
+        for row in frame.iter_rows(named=True)
+    }
+
+
+@settings(max_examples=150)
+@given(corpora(), st.sampled_from([0.5, 0.8]), st.booleans(), st.randoms(use_true_random=False))
+def test_verdicts_are_those_of_a_walk_by_hand(
+    case: tuple[list[Document], list[Edge]], threshold: float, dictionary: bool, shuffle: random.Random
+) -> None:
+    documents, edges = case
+    rules = curation(near_duplicates={"jaccard": threshold})
+    verdicts = find_duplicates(candidates(documents), edges_table(edges, dictionary), rules)
+    assert found(verdicts.dropped) == by_hand(documents, edges, threshold)
+    shuffled = [*documents]
+    shuffle.shuffle(shuffled)
+    again = find_duplicates(candidates(shuffled), edges_table(edges[::-1]), rules)
+    assert found(again.dropped) == found(verdicts.dropped)
+
+
+@given(corpora())
+def test_removing_what_was_dropped_changes_no_verdict_and_judging_the_kept_drops_nothing(
+    case: tuple[list[Document], list[Edge]],
+) -> None:
+    documents, edges = case
+    gone = set(find_duplicates(candidates(documents), edges_table(edges), curation()).dropped["doc_id"])
+    kept = [document for document in documents if document["doc_id"] not in gone]
+    assert find_duplicates(candidates(kept), edges_table(edges), curation()).rows.height == 0
+
+
+@given(corpora())
+def test_clusters_are_the_dropped_with_their_keeper(case: tuple[list[Document], list[Edge]]) -> None:
+    documents, edges = case
+    verdicts = find_duplicates(candidates(documents), edges_table(edges), curation())
+    assert dict(verdicts.rows.schema) == SCHEMA
+    clusters = dict(verdicts.rows.select("doc_id", "cluster").iter_rows())
+    dropped = found(verdicts.dropped)
+    assert clusters == {
+        **{keeper: keeper for _, keeper, _ in dropped.values()},
+        **{doc_id: keeper for doc_id, (_, keeper, _) in dropped.items()},
+    }
+    sizes: dict[str, int] = {}
+    for _, keeper, _ in dropped.values():
+        sizes[keeper] = sizes.get(keeper, 0) + 1
+    largest = max(sizes.values(), default=0)
+    assert verdicts.largest_cluster() == (
+        min((k for k, n in sizes.items() if n == largest), default=None),
+        largest,
+    )
+    parts = verdicts.by_part()
+    assert sum(frame.height for frame in parts.values()) == verdicts.rows.height
+    where = dict(candidates(documents).select("doc_id", "part").iter_rows())
+    assert all(where[doc_id] == part for (_, part), frame in parts.items() for doc_id in frame["doc_id"])
+
+
+COPIES = [
+    {"doc_id": "a", "content_hash": "c1", "curated": False, "num_chars": 5}, {"doc_id": "b", "content_hash": "c1", "curated": True, "num_chars": 5},
+    {"doc_id": "c", "content_hash": "c2", "curated": False, "num_chars": 9}, {"doc_id": "d", "content_hash": "c2", "curated": False, "num_chars": 9},
+]  # fmt: skip
+
+
+def test_a_copy_of_a_near_duplicate_goes_with_it_to_the_same_keeper() -> None:
+    dropped = found(find_duplicates(candidates(COPIES), edges_table([(1, 2, 0.9)]), curation()).dropped)
+    assert dropped == {"a": ("exact", "b", 1.0), "c": ("near", "b", 0.9), "d": ("exact", "b", 0.9)}
+
+
+def test_exact_copies_may_stay_and_near_ones_may() -> None:
+    table = edges_table([(1, 2, 0.9)])
+    near_only = found(find_duplicates(candidates(COPIES), table, curation(exact_duplicates=False)).dropped)
+    assert near_only == {"c": ("near", "b", 0.9), "d": ("near", "b", 0.9)}
+    exact_only = found(find_duplicates(candidates(COPIES), table, curation(near_duplicates=None)).dropped)
+    assert exact_only == {"a": ("exact", "b", 1.0), "d": ("exact", "c", 1.0)}
+    neither = curation(near_duplicates=None, exact_duplicates=False)
+    assert find_duplicates(candidates(COPIES), table, neither).rows.height == 0
+    assert found(find_duplicates(candidates(COPIES), None, curation()).dropped) == exact_only
+
+
+def test_the_keeper_is_curated_then_new_then_long_then_the_smallest_content() -> None:
+    from datetime import datetime
+
+    old, new = datetime(2001, 1, 1), datetime(2020, 1, 1)
+    rows = [
+        {"doc_id": "1", "content_hash": "z", "curated": True, "num_chars": 1, "date": None},
+        {"doc_id": "2", "content_hash": "z", "curated": False, "num_chars": 1, "date": new},
+        {"doc_id": "3", "content_hash": "z", "curated": False, "num_chars": 9, "date": old},
+        {"doc_id": "4", "content_hash": "z", "curated": False, "num_chars": 9, "date": None},
+        {"doc_id": "6", "content_hash": "y", "curated": False, "num_chars": 8, "date": None},
+        {"doc_id": "5", "content_hash": "z", "curated": False, "num_chars": 8, "date": None},
+        {"doc_id": "7", "content_hash": "z", "curated": False, "num_chars": 8, "date": None},
+    ]
+    order = keeper_order(candidates(rows[::-1]), ["curated", "date", "length"])["doc_id"].to_list()
+    assert order == ["1", "2", "3", "4", "6", "5", "7"]
+
+
+def test_any_measured_signal_can_say_who_is_kept() -> None:
+    keep = ["num_bytes", "num_chars", "length", "num_words", "curated"]
+    frame = pl.DataFrame({
+        "doc_id": ["a", "b"], "content_hash": ["c", "c"], "num_bytes": [3, 3], "num_chars": [3, 3], "num_words": [1, 2], "date": [None, None],
+    })  # fmt: skip
+    rows = candidate_columns(frame, "s", 0, False, keep)
+    assert keeper_order(rows, keep)["doc_id"].to_list() == ["b", "a"]
+    dropped = find_duplicates(rows, None, curation(near_duplicates={"keep": keep})).dropped
+    assert dropped["doc_id"].to_list() == ["a"]
