@@ -21,8 +21,8 @@ from mixer.token_shards import TokenStream
 Batch = Mapping[str, np.ndarray]
 # Sequences of one forward pass where none are given: bounded by tokens (attention, activations) and by float32 logits,
 # of which cross-entropy holds three copies.
-MAX_TOKENS = {"cpu": 8_192, "cuda": 32_768}
-MAX_LOGITS = {"cpu": 1 << 26, "cuda": 1 << 29}
+MAX_TOKENS = {"cpu": 2_048, "cuda": 32_768}
+MAX_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 29}
 
 
 class DataPlane(Protocol):
