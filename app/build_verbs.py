@@ -20,7 +20,6 @@ from app.options import (
     show_work,
     walk,
 )
-from corpus.errors import ConfigError
 
 if TYPE_CHECKING:
     from app.flow import Work
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 @cli.command()
 def run(
-    recipe: RecipeArgument, until: Annotated[str, typer.Option(help="stop after this stage")] = "select", runs: RunsOption = None, sample: SampleOption = None, set_: SetOption = None,
+    recipe: RecipeArgument, until: Annotated[str | None, typer.Option(help="stop after this stage (default: as far as the recipe goes)")] = None, runs: RunsOption = None, sample: SampleOption = None, set_: SetOption = None,
     lake: LakeOption = None, profile: ProfileOption = None, json_: JsonOption = False,
 ) -> None:  # fmt: skip
     """Build everything that is missing: a line per stage, then the gate."""
@@ -183,14 +182,9 @@ def select(
     from app.render import render_selection
 
     work = walk(recipe, "select", None, sample, set_, lake, profile, json_)
-    if work.selection is None:
-        raise ConfigError("the recipe has no gate, so nothing can be selected. Add gate: {gain: …, harm: …}.")
-    show_work(
-        work,
-        json_,
-        lambda w: plain(w.selection),
-        lambda w: render_selection(w.selection) if w.selection else "",
-    )
+    assert work.selection is not None
+    selection = work.selection
+    show_work(work, json_, lambda w: plain(selection), lambda w: render_selection(selection))
     if approve:
         import getpass
 
@@ -204,7 +198,7 @@ def select(
             file=sys.stderr,
         )
         return
-    raise typer.Exit({"PASSED": 0, "FAILED": 3}.get(work.selection.verdict, 4))
+    raise typer.Exit({"PASSED": 0, "FAILED": 3}.get(selection.verdict, 4))
 
 
 def _loss_rows(work: Work) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from corpus import names
 from corpus.errors import ConfigError, UnknownName
 from corpus.facts import write_facts
 from corpus.lake import Lake, Manifest, now_utc
-from evals.evaluate import HOLDOUT_TASK, Subject, evaluate, open_scorecard
+from evals.evaluate import Subject, evaluate, open_scorecard
 from evals.items import TaskItems, load_items
 from evals.scorecard import Scorecard
 from evals.select import Selection, select
@@ -32,15 +32,7 @@ def evaluate_checkpoints(work: Work, runs: Sequence[str]) -> None:
     for subject in subjects(work, runs):
         with work.report.stage("eval", subject.name) as stage:
             before = _made(work.lake)
-            holdout = (
-                work.curated.holdout
-                if work.curated and HOLDOUT_TASK in work.recipe.evaluation.tasks
-                else None
-            )
-            if HOLDOUT_TASK in work.recipe.evaluation.tasks and holdout is None:
-                raise ConfigError(
-                    "evaluation.tasks names holdout, but the recipe has no holdout section. Add holdout: {name: NAME}, or leave the task out."
-                )
+            holdout = work.curated.holdout if work.curated and work.loaded.scores_holdout else None
             found = evaluate(
                 work.lake,
                 subject,

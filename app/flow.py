@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.profile import Profile
-from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
+from app.reach import last_stage
+from app.recipe import BASE_RUN, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
 from app.render import render_funnel_summary
 from app.report import Report
+from app.training import base_run, tokenizer_of_run
 from corpus import names
-from corpus.errors import ConfigError, GuardStop, did_you_mean
+from corpus.errors import GuardStop
 from corpus.fingerprint import fingerprint
+from corpus.holdout import frozen
 from corpus.ingest import Files, ingest, scan
 from corpus.lake import Lake, Manifest
 from corpus.lease import hold_lease
@@ -58,10 +61,13 @@ class Work:
         return self.owner
 
 
-def run_recipe(work: Work, until: str = "select", only: Iterable[str] = ()) -> Work:
-    """Build what is missing up to a stage and return everything. Two equal runs at once: the second waits for the first."""
-    check_until(until)
-    runs = work.loaded.runs(only)
+def run_recipe(work: Work, until: str | None = None, only: Iterable[str] = ()) -> Work:
+    """Build what is missing up to a stage, or as far as the recipe goes, and return everything.
+
+    Two equal runs at once: the second waits for the first. What can be known before any work, `app.reach` checks.
+    """
+    last, runs = last_stage(work.loaded, until), work.loaded.runs(only)
+    check_references(work)
     files = scan_sources(work)
     work.owner = claim_name(work, files)
     with hold_lease(work.lake, work.owner.fingerprint, work.report.say):
@@ -69,7 +75,7 @@ def run_recipe(work: Work, until: str = "select", only: Iterable[str] = ()) -> W
         try:
             for stage, build in _stages(work, files, runs):
                 build()
-                if stage == until:
+                if stage == last:
                     break
         finally:
             write_catalog(work.lake)
@@ -90,11 +96,13 @@ def _stages(
     ]
 
 
-def check_until(stage: str) -> None:
-    if stage not in STAGES:
-        raise ConfigError(
-            f"there is no stage {stage!r}.{did_you_mean(stage, STAGES)} The stages are {', '.join(STAGES)}."
-        )
+def check_references(work: Work) -> None:
+    """What the recipe names in the lake: a run to go on from, a held-out set that is frozen with the same settings."""
+    base, holdout = work.recipe.base_model, work.recipe.holdout
+    if base and base.run:
+        base_run(work.lake, base.run)
+    if holdout:
+        frozen(work.lake, holdout)
 
 
 # ── sources and the name ────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,21 +192,24 @@ def curate_documents(work: Work) -> None:
 
 
 def build_tokenizer(work: Work) -> Manifest | None:
-    """The recipe's tokenizer as an artifact: imported, the base model's, or fitted on the documents."""
+    """The recipe's tokenizer as an artifact: imported, the base's, or fitted on the documents."""
     from mixer.tokenize import fit_tokenizer, import_tokenizer
 
     wanted, base = work.recipe.tokenizer, work.recipe.base_model
-    if wanted is None and not (base and base.path):
+    if wanted is None and (base is None or base.scratch):
         return None
     with work.report.stage("tokenizer") as stage:
         before = _made(work.lake, "tokenizer")
         if isinstance(wanted, TokenizerTraining):
             chosen = {name: work.documents[name] for name in sorted(wanted.sources or work.documents)}
             found = fit_tokenizer(work.lake, chosen, wanted.vocab_size, wanted.sample)
+        elif isinstance(wanted, TokenizerPath):
+            found = import_tokenizer(work.lake, work.loaded.path(wanted.path))
+        elif base and base.path:
+            found = import_tokenizer(work.lake, work.loaded.path(base.path))
         else:
-            path = wanted.path if isinstance(wanted, TokenizerPath) else base.path if base else None
-            assert path is not None
-            found = import_tokenizer(work.lake, work.loaded.path(path))
+            assert base and base.run
+            found = tokenizer_of_run(work.lake, base_run(work.lake, base.run).id)
         names.attach(work.lake, work.claim, "tokenizer", found.id)
         stage.id, stage.built, stage.note = (
             found.id,
@@ -211,11 +222,8 @@ def build_tokenizer(work: Work) -> Manifest | None:
 def tokenize_snapshot(work: Work) -> None:
     from mixer.tokenize import tokenize
 
-    if work.tokenizer is None:
-        raise ConfigError(
-            "the recipe has no tokenizer, so its snapshot cannot be tokenized. Give tokenizer: {path: DIR} or {train: bpe, vocab_size: 8k}."
-        )
     assert work.curated is not None
+    assert work.tokenizer is not None
     with work.report.stage("tokenize", "token shards") as stage:
         before = _made(work.lake, "token_shards")
         work.shards = tokenize(
@@ -269,8 +277,6 @@ def evaluate_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
 def select_checkpoint(work: Work) -> None:
     from app.evaluation import select_from_scorecards
 
-    if work.recipe.gate is None:
-        return
     with work.report.stage("select", "gate and selection") as stage:
         work.selection = select_from_scorecards(work)
         stage.note = f"{work.selection.verdict}" + (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corpus.errors import ConfigError
+from corpus.errors import ConfigError, LakeError
 
 if TYPE_CHECKING:
     from app.flow import Work
@@ -64,9 +64,19 @@ def lake_path(lake: str | None, profile: str | None, recipe: Path | None) -> str
 def open_lake(
     lake: str | None, profile: str | None, recipe: Path | None = None, create: bool = False
 ) -> Lake:
+    return open_folder(lake_path(lake, profile, recipe), create)
+
+
+def open_folder(path: str, create: bool) -> Lake:
+    """The lake in a folder. A place that cannot be one (a URL, a folder of other things) is a mistake in the command."""
     from corpus.lake import Lake
 
-    return Lake.open(lake_path(lake, profile, recipe), create=create)
+    try:
+        return Lake.open(path, create=create)
+    except LakeError as error:
+        if (Path(path) / "format.json").exists():  # a lake, but damaged or of another format
+            raise
+        raise ConfigError(str(error)) from error
 
 
 def show_work(
@@ -102,7 +112,7 @@ def plain(value: Any) -> Any:
 
 def walk(
     recipe: Path,
-    until: str,
+    until: str | None,
     runs: str | None,
     sample: str | None,
     sets: list[str] | None,
@@ -110,17 +120,24 @@ def walk(
     profile: str | None,
     json_: bool,
 ) -> Work:
-    from app.flow import Work, check_until, run_recipe
+    """Walk the flow up to a stage (None: as far as the recipe goes). What can be wrong is found before a lake is made."""
+    from app.flow import Work, run_recipe
     from app.profile import load_profile
+    from app.reach import MISSING, check_needs, check_sources, check_until, first_missing, last_stage
     from app.recipe import load_recipe
     from app.report import Report
-    from corpus.lake import Lake
 
-    check_until(until)
+    if until is not None:
+        check_until(until)
+    share = parse_sample(sample)
     loaded = load_recipe(recipe, sets or [])
     chosen = load_profile(recipe.parent, profile, lake)
-    only = [name for name in (runs or "").split(",") if name]
-    loaded.runs(only)
-    return run_recipe(
-        Work(Lake.open(chosen.lake), loaded, chosen, Report(quiet=json_), parse_sample(sample)), until, only
-    )
+    last, only = last_stage(loaded, until), [name for name in (runs or "").split(",") if name]
+    check_needs(loaded, loaded.runs(only), last)
+    if not Path(chosen.lake).exists():
+        check_sources(loaded)
+    report = Report(quiet=json_)
+    work = run_recipe(Work(open_folder(chosen.lake, create=True), loaded, chosen, report, share), last, only)
+    if until is None and (missing := first_missing(loaded)):
+        report.say(f"recipe {loaded.recipe.name!r} ends after {last}: {MISSING[missing[1]]}")
+    return work

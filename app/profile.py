@@ -9,8 +9,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pydantic import field_validator
+
 from corpus.config import Section, apply_sets, build_section, circumstance, read_yaml
 from corpus.errors import ConfigError, did_you_mean, one_of
+from trainer.config import check_device, check_engine
 
 
 class Profile(Section):
@@ -24,6 +27,23 @@ class Profile(Section):
     micro_batch_sequences: int = circumstance(
         0, description="sequences of one forward pass; 0: chosen to fit"
     )
+
+    @field_validator("engine")
+    @classmethod
+    def _engine(cls, value: str) -> str:
+        return check_engine(value)
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, value: str) -> str:
+        return check_device(value)
+
+    @field_validator("workers", "threads", "micro_batch_sequences")
+    @classmethod
+    def _not_negative(cls, value: int) -> int:
+        if value < 0:
+            raise ValueError(f"{value} arrived; write 0 for what suits the machine, or more")
+        return value
 
     @property
     def num_workers(self) -> int:

@@ -24,15 +24,17 @@ from corpus.config import (
     read_yaml,
     set_key,
 )
-from corpus.errors import ConfigError, did_you_mean, one_of
+from corpus.errors import ConfigError, UnknownName, did_you_mean, one_of
 from corpus.holdout import Holdout
 from corpus.names import check_name
-from evals.gate import Gate
+from evals.gate import Gate, expected_targets
 from evals.task import TaskConfig
+from mixer.groups import SourceTokens, group_members
 from mixer.static import Mixture
 from quality.curation import Curation
 from trainer.config import Architecture, Training
 
+HOLDOUT_TASK = "holdout"
 STAGES = ("ingest", "curate", "tokenize", "mix", "train", "eval", "select")
 BASE_RUN = "base"
 
@@ -167,11 +169,16 @@ class LoadedRecipe:
     @property
     def tasks(self) -> dict[str, TaskConfig]:
         """The recipe's evaluation tasks, without the held-out set, which needs no entry in the catalog."""
-        names = [name for name in self.recipe.evaluation.tasks if name != "holdout"]
+        names = [name for name in self.recipe.evaluation.tasks if name != HOLDOUT_TASK]
         return {
             name: build_section(TaskConfig, self.catalog.task(name), f"catalog: tasks.{name}")
             for name in names
         }
+
+    @property
+    def scores_holdout(self) -> bool:
+        """Whether checkpoints are scored on the held-out set: where the recipe has one and its tasks do not leave it out."""
+        return self.recipe.holdout is not None and HOLDOUT_TASK in self.recipe.evaluation.tasks
 
     def runs(self, only: Iterable[str] = ()) -> dict[str, Recipe]:
         """Each run's own recipe: the overrides under `runs` written into the recipe's keys."""
@@ -227,21 +234,78 @@ def load_recipe(path: Path, sets: Iterable[str] = ()) -> LoadedRecipe:
 
 def _check(loaded: LoadedRecipe, where: str) -> None:
     """What no section can see alone: names that must exist in another."""
-    recipe, sources = loaded.recipe, loaded.sources
+    recipe, sources, base = loaded.recipe, loaded.sources, loaded.recipe.base_model
     recipe.curation.check_overrides(
         {*sources, *(s.topic for s in sources.values() if s.topic), *(s.role for s in sources.values())}
     )
-    for name in recipe.base_model.scratch.sources if recipe.base_model and recipe.base_model.scratch else []:
+    for name in base.scratch.sources if base and base.scratch else []:
         _must_be(name, sources, f"{where}: base_model.scratch.sources")
     if isinstance(recipe.tokenizer, TokenizerTraining):
         for name in recipe.tokenizer.sources or []:
             _must_be(name, sources, f"{where}: tokenizer.sources")
-    if recipe.tokenizer == "base_model" and not (recipe.base_model and recipe.base_model.path):
+    if recipe.tokenizer == "base_model" and (base is None or base.scratch):
         raise ConfigError(
-            f"{where}: tokenizer: base_model needs base_model.path, a Hugging Face folder; give tokenizer: {{path: DIR}} or {{train: bpe, vocab_size: 8k}}"
+            f"{where}: tokenizer: base_model needs base_model.path or base_model.run; give tokenizer: {{path: DIR}} or {{train: bpe, vocab_size: 8k}}"
         )
-    loaded.runs()
-    loaded.tasks  # noqa: B018  (validates)
+    if recipe.training and base is None:
+        raise ConfigError(
+            f"{where}: training needs a base_model. Give base_model: {{path: DIR}}, {{run: NAME/RUN/STEP}} or {{scratch: {{sources, tokens}}}}."
+        )
+    for name, run in loaded.runs().items():
+        _check_run(loaded, run, f"{where}: runs.{name}" if recipe.runs else where)
+    _check_evaluation(loaded, where)
+
+
+def _check_run(loaded: LoadedRecipe, run: Recipe, where: str) -> None:
+    """The groups that a run's mixture and monitor name."""
+    weights = run.mixture.weights
+    if isinstance(weights, dict) and "temperature" not in weights:
+        group_members(
+            list(weights), [SourceTokens(n, s.role, s.topic or None, 1) for n, s in loaded.sources.items()]
+        )
+    monitor = run.training.monitor if run.training else None
+    if monitor and monitor.max_increase and run.holdout is None:
+        raise ConfigError(
+            f"{where}: training.monitor.max_increase needs held-out text. Add holdout: {{name: NAME}}."
+        )
+    known = {*loaded.sources, *(source.role for source in loaded.sources.values())}
+    for name in monitor.max_increase if monitor else ():
+        if name not in known:
+            raise ConfigError(
+                f"{where}: training.monitor.max_increase: {name!r} is no source or role of this recipe.{did_you_mean(name, known)} There are {one_of(known)}."
+            )
+
+
+def _check_evaluation(loaded: LoadedRecipe, where: str) -> None:
+    """Tasks that exist, and a gate whose targets and baseline they will give."""
+    recipe, gate = loaded.recipe, loaded.recipe.gate
+    tasks = loaded.tasks
+    if (
+        HOLDOUT_TASK in recipe.evaluation.tasks
+        and "tasks" in recipe.evaluation.model_fields_set
+        and not recipe.holdout
+    ):
+        raise ConfigError(
+            f"{where}: evaluation.tasks names holdout, but the recipe has no holdout section. Add holdout: {{name: NAME}}, or leave the task out."
+        )
+    if gate is None:
+        return
+    scored = tasks | ({HOLDOUT_TASK: TaskConfig(type="holdout")} if loaded.scores_holdout else {})
+    roles = {name: source.role for name, source in loaded.sources.items()}
+    try:
+        gate.check_targets(expected_targets(scored, roles), open_tasks=tasks)
+    except UnknownName as error:
+        raise ConfigError(f"{where}: gate: {error}") from error
+    run, _, step = gate.baseline.partition("/")
+    valid = {
+        "base_model",
+        *loaded.runs(),
+        *([BASE_RUN] if recipe.base_model and recipe.base_model.scratch else []),
+    }
+    if run not in valid or (step and not step.isdigit()) or (step and run == "base_model"):
+        raise ConfigError(
+            f"{where}: gate.baseline: {gate.baseline!r} will not be scored.{did_you_mean(run, valid)} Write {one_of(valid)}; a run may be followed by /STEP."
+        )
 
 
 def _must_be(name: str, sources: dict[str, Source], where: str) -> None:

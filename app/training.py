@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,14 +48,9 @@ class PlannedRun:
 def planned_runs(loaded: LoadedRecipe, runs: Mapping[str, Recipe]) -> dict[str, PlannedRun]:
     """The base first, if it is trained from scratch, then the recipe's runs; learning rates, seeds and `auto` made definite."""
     recipe = loaded.recipe
-    if recipe.training is None:
-        raise ConfigError(
-            "the recipe has no training section, so there is nothing to plan. Add training: {tokens, sequence_length, global_batch_tokens, learning_rate}."
-        )
-    if recipe.base_model is None:
-        raise ConfigError(
-            "the recipe has no base_model. Give base_model: {path: DIR}, {run: NAME/RUN/STEP} or {scratch: {sources, tokens}}."
-        )
+    assert recipe.training is not None and recipe.base_model is not None, (
+        "app.reach and app.recipe ask for both"
+    )
     found: dict[str, PlannedRun] = {}
     peak = recipe.base_model.peak_learning_rate
     if scratch := recipe.base_model.scratch:
@@ -79,6 +75,8 @@ def planned_runs(loaded: LoadedRecipe, runs: Mapping[str, Recipe]) -> dict[str, 
 def train_planned_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
     """Train what is missing: the base, then every run from its last checkpoint. A run that a guard stopped is reported, and others go on."""
     planned = planned_runs(work.loaded, runs)
+    if work.profile.threads:  # read when torch is loaded, which is later than here
+        os.environ["OMP_NUM_THREADS"] = str(work.profile.threads)
     stopped = []
     for name, run in planned.items():
         base = base_of(work, name)
@@ -103,12 +101,26 @@ def base_of(work: Work, run: str) -> Base:
     if config.path:
         return Base(folder=work.loaded.path(config.path), name=config.path)
     assert config.run is not None
-    found = names.resolve(work.lake, config.run, "run")
+    found = base_run(work.lake, config.run)
+    return Base(folder=model_folder(work.lake, found.id, found.step), name=config.run)
+
+
+def base_run(lake: Lake, reference: str) -> names.Resolved:
+    """The checkpoint that `base_model.run` names; ConfigError if it is none or has no model to start from."""
+    found = names.resolve(lake, reference, "run")
     if found.kind != "run":
         raise ConfigError(
-            f"base_model.run: {config.run!r} is a {found.kind}, not a run. Write NAME/RUN or NAME/RUN/STEP."
+            f"base_model.run: {reference!r} is a {found.kind}, not a run. Write NAME/RUN or NAME/RUN/STEP."
         )
-    return Base(folder=model_folder(work.lake, found.id, found.step), name=config.run)
+    model_folder(lake, found.id, found.step)
+    return found
+
+
+def tokenizer_of_run(lake: Lake, run_id: str) -> Manifest:
+    """The tokenizer that a run of this lake was trained with."""
+    from app.queries import run_lineage
+
+    return lake.get("tokenizer", run_lineage(lake, run_id)["tokenizer_id"])
 
 
 def model_folder(lake: Lake, run_id: str, step: int | None) -> Path:
@@ -116,14 +128,22 @@ def model_folder(lake: Lake, run_id: str, step: int | None) -> Path:
     from trainer.checkpoint import checkpoint_folder
 
     folder = lake.runs / run_id
-    if step is None:
+    if step is None and (folder / "export").exists():
         return folder / "export"
+    if step is None:
+        raise ConfigError(
+            f"run {run_id[:12]} is not finished, so it has no export yet. Name a checkpoint: {_steps_text(folder)}."
+        )
     steps = committed_steps(folder)
     if step not in steps:
         raise ConfigError(
-            f"run {run_id[:12]} has no committed checkpoint at step {step}. It has: {', '.join(map(str, steps)) or 'none'}."
+            f"run {run_id[:12]} has no committed checkpoint at step {step}. It has: {_steps_text(folder)}."
         )
     return checkpoint_folder(folder, step)
+
+
+def _steps_text(run_folder: Path) -> str:
+    return ", ".join(map(str, committed_steps(run_folder))) or "none"
 
 
 def committed_steps(run_folder: Path) -> list[int]:

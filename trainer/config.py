@@ -195,9 +195,7 @@ class Training(Section):
     @field_validator("device")
     @classmethod
     def _known_device(cls, value: str) -> str:
-        if value not in ("auto", "cpu", "cuda"):
-            raise ValueError(f"no device {value!r}; there are {one_of(['auto', 'cpu', 'cuda'])}")
-        return value
+        return check_device(value)
 
     @model_validator(mode="after")
     def _sizes(self) -> Training:
@@ -272,6 +270,13 @@ def check_engine(engine: str) -> str:
     if engine != "single":
         raise ConfigError(f"no engine {engine!r}; there is 'single'")
     return engine
+
+
+def check_device(device: str) -> str:
+    """A device that can be asked for; whether it is there, `resolve_device` finds."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"no device {device!r}; there are {one_of(['auto', 'cpu', 'cuda'])}")
+    return device
 
 
 def check_single_process() -> None:

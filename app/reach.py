@@ -1,0 +1,97 @@
+"""How far a recipe goes, and whether what its stages need is there: asked before any work, so that no hour ends in a typo.
+
+Here is what needs the machine or files beside the recipe; what the recipe alone says wrong, `app.recipe` finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.recipe import STAGES, LoadedRecipe, Recipe, TokenizerPath
+from corpus.errors import ConfigError, did_you_mean
+from corpus.files import list_files
+
+MISSING = {
+    "tokenizer": "it has no tokenizer. Give tokenizer: {path: DIR} or {train: bpe, vocab_size: 8k}",
+    "training": "it has no training section. Give training: {tokens, sequence_length, global_batch_tokens, learning_rate}",
+    "tasks": "it has nothing to score on. Give holdout: {name: NAME}, or evaluation: {tasks: […]}",
+    "gate": "it has no gate. Give gate: {gain: …, harm: …}",
+}  # fmt: skip
+
+
+def check_until(stage: str) -> None:
+    """Whether there is such a stage; ConfigError names the nearest."""
+    if stage not in STAGES:
+        raise ConfigError(
+            f"there is no stage {stage!r}.{did_you_mean(stage, STAGES)} The stages are {', '.join(STAGES)}."
+        )
+
+
+def last_stage(loaded: LoadedRecipe, until: str | None) -> str:
+    """`until`, or as far as the recipe goes; ConfigError if the recipe does not go there.
+
+    A recipe without training only curates; one that trains must say all that training needs.
+    """
+    recipe, missing = loaded.recipe, first_missing(loaded)
+    if until is not None:
+        check_until(until)
+        if missing and STAGES.index(until) >= STAGES.index(missing[0]):
+            raise ConfigError(f"recipe {recipe.name!r} does not go as far as {until}: {MISSING[missing[1]]}.")
+        return until
+    if missing is None:
+        return STAGES[-1]
+    if missing[1] == "tokenizer" and recipe.training:
+        raise ConfigError(f"recipe {recipe.name!r} trains, but {MISSING['tokenizer']}.")
+    return STAGES[STAGES.index(missing[0]) - 1]
+
+
+def first_missing(loaded: LoadedRecipe) -> tuple[str, str] | None:
+    """The first stage that the recipe does not go to, and what it would need for it."""
+    recipe = loaded.recipe
+    if not _has_tokenizer(recipe):
+        return "tokenize", "tokenizer"
+    if recipe.training is None:
+        return "mix", "training"
+    if not (loaded.tasks or loaded.scores_holdout):
+        return "eval", "tasks"
+    return None if recipe.gate else ("select", "gate")
+
+
+def _has_tokenizer(recipe: Recipe) -> bool:
+    base = recipe.base_model
+    return recipe.tokenizer is not None or (base is not None and base.scratch is None)
+
+
+def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str) -> None:
+    """Everything outside the recipe that the stages up to `until` will ask for: folders, rates, tasks. ConfigError otherwise."""
+    reached = STAGES[: STAGES.index(until) + 1]
+    recipe = loaded.recipe
+    if "curate" in reached:
+        if isinstance(recipe.tokenizer, TokenizerPath):
+            _must_hold(loaded.path(recipe.tokenizer.path), "tokenizer", "tokenizer.path")
+        if recipe.base_model and recipe.base_model.path:
+            _must_hold(loaded.path(recipe.base_model.path), "config.json", "base_model.path")
+    if "mix" in reached:
+        from app.training import planned_runs
+
+        planned_runs(loaded, runs)
+    if "eval" in reached:
+        from evals.items import load_items
+
+        for name, task in loaded.tasks.items():
+            load_items(task, name, loaded.catalog.root)
+
+
+def check_sources(loaded: LoadedRecipe) -> None:
+    """Whether every source of the recipe is where the catalog says; ConfigError otherwise."""
+    root = loaded.catalog.root
+    for source in loaded.sources.values():
+        list_files(source.path, root if "://" in root else Path(root))
+
+
+def _must_hold(folder: Path, file: str, key: str) -> None:
+    if not any(folder.glob(f"{file}*")):
+        raise ConfigError(
+            f"{key}: {folder} is not the Hugging Face folder that it should be: there is no {file} in it. Paths are relative to the recipe."
+        )
