@@ -72,37 +72,43 @@ def limited(schema: pa.Schema, batches: Iterator[pa.RecordBatch], limits: Limits
 
 def _limited(answer: Answer, batches: Iterator[pa.RecordBatch], limits: Limits) -> Iterator[pa.RecordBatch]:
     rows_left, bytes_left = limits.rows, limits.bytes
+    most = BATCH_BYTES if bytes_left is None else min(BATCH_BYTES, bytes_left // 16)
     for batch in batches:
-        if rows_left is not None and batch.num_rows > rows_left:
-            batch, answer.cut = batch.slice(0, rows_left), True
+        if rows_left is not None:
+            batch, answer.cut = batch.slice(0, rows_left), batch.num_rows > rows_left
+            rows_left -= batch.num_rows
         batch = _plain(batch, answer.schema)
         if limits.cell_chars is not None:
             batch, shortened = _shorten(batch, limits.cell_chars)
             answer.shortened += shortened
-        for piece in _pieces(batch):
-            if bytes_left is not None and piece.nbytes > bytes_left:
-                if bytes_left == limits.bytes and piece.num_rows == 1:
-                    raise QueryError(
-                        f"a row of the answer has {piece.nbytes >> 20} MB, more than an answer may have. Ask for fewer columns, or for less of them."
-                    )
-                answer.cut = True
-                return
-            bytes_left = None if bytes_left is None else bytes_left - piece.nbytes
-            rows_left = None if rows_left is None else rows_left - piece.num_rows
+        for piece in _pieces(batch, most):
+            if bytes_left is not None:
+                bytes_left -= piece.nbytes
+                if bytes_left < 0:
+                    answer.cut = True
+                    _check_row(piece, limits)
+                    return
             yield piece
         if answer.cut:
             return
 
 
-def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The batch in pieces of at most `BATCH_BYTES`, or of one row."""
-    if batch.num_rows <= 1 or batch.nbytes <= BATCH_BYTES:
+def _check_row(piece: pa.RecordBatch, limits: Limits) -> None:
+    if limits.bytes is not None and piece.num_rows == 1 and piece.nbytes > limits.bytes:
+        raise QueryError(
+            f"a row of the answer has {piece.nbytes >> 20} MB, more than an answer may have. Ask for fewer columns, or for less of them."
+        )
+
+
+def _pieces(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
+    """The batch in pieces of at most so many bytes, or of one row."""
+    if batch.num_rows <= 1 or batch.nbytes <= most:
         if batch.num_rows:
             yield batch
         return
     half = batch.num_rows // 2
-    yield from _pieces(batch.slice(0, half))
-    yield from _pieces(batch.slice(half))
+    yield from _pieces(batch.slice(0, half), most)
+    yield from _pieces(batch.slice(half), most)
 
 
 def _shorten(batch: pa.RecordBatch, chars: int) -> tuple[pa.RecordBatch, int]:

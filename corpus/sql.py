@@ -127,14 +127,14 @@ def _tree(connection: Any, text: str) -> dict[str, Any]:
 
 
 def _without_semicolons(query: str) -> str:
-    """Without what may stand after a query and not inside a subquery: semicolons, and comments behind them."""
+    """Without what may stand around a query and not inside a subquery: semicolons, and comments behind them."""
     data = query.encode()
     for offset, kind in reversed(duckdb.tokenize(query)):
         if kind == duckdb.token_type.operator and data[offset : offset + 1] == b";":
             data = data[:offset]
         elif kind != duckdb.token_type.comment:
             break
-    return data.decode().strip()
+    return data.decode().strip().lstrip("; \t\r\n")
 
 
 def _create_views(connection: Any, lake: Lake, views: Iterable[str]) -> None:
