@@ -23,7 +23,7 @@ from app.options import (
     parse_sample,
     print_result,
 )
-from corpus.errors import ConfigError
+from corpus.errors import ConfigError, did_you_mean
 
 
 @cli.command()
@@ -79,7 +79,7 @@ def compare(
     first: Annotated[str, typer.Argument(help="the baseline")], second: Annotated[str, typer.Argument(help="what is compared with it")], lake: LakeOption = None,
     profile: ProfileOption = None, json_: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Differences of two things of one kind: checkpoints (by scorecard), snapshots or recipes. Exit 3: regressed, 4: inconclusive."""
+    """Differences of two things of one kind: checkpoints (by scorecard), snapshots, or what two artifacts were made with. Exit 3: regressed, 4: inconclusive."""
     from app.questions import compare as ask
 
     text, rows, code = ask(open_lake(lake, profile), first, second)
@@ -93,18 +93,11 @@ def lineage(
     profile: ProfileOption = None, json_: JsonOption = False,
 ) -> None:  # fmt: skip
     """The documents of a training step, or a document's decisions, runs, steps and epochs."""
-    from app.queries import lineage_of_document, lineage_of_step, resolve_step
+    from app.queries import find_step, lineage_of_document, lineage_of_step
     from app.render import render_document, render_step
-    from corpus.errors import UnknownName
 
     opened = open_lake(lake, profile)
-    try:
-        place = resolve_step(opened, reference)
-    except UnknownName:
-        if "/" in reference or "@" in reference:
-            raise
-        place = None
-    if place:
+    if place := find_step(opened, reference):
         step = lineage_of_step(opened, *place)
         print_result(json_, asdict(step), lambda: render_step(step))
     else:
@@ -125,9 +118,11 @@ def sql(
     from corpus.console import Console
     from corpus.sql_catalog import is_catalog_moved, write_catalog
 
-    format_ = "json" if json_ else format_
     if format_ not in ("table", "csv", "json"):
-        raise ConfigError(f"there is no format {format_!r}. There are table, csv and json.")
+        raise ConfigError(
+            f"there is no format {format_!r}.{did_you_mean(format_, ('table', 'csv', 'json'))} There are table, csv and json."
+        )
+    format_ = "array" if json_ else format_
     opened = open_lake(lake, profile)
     if is_catalog_moved(opened):
         write_catalog(opened)

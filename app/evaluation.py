@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -162,17 +163,13 @@ def champion_scorecard(lake: Lake, recipe: str, like: Scorecard) -> Scorecard | 
     if place is None:
         return None
     wanted = checkpoint_id(place["id"], place["step"])
-    found = [
-        open_scorecard(lake, manifest)
-        for manifest in lake.artifacts("scorecard")
-        if dict(manifest.parents).get("checkpoint") == wanted
-    ]
+    found = [open_scorecard(lake, manifest) for manifest in scorecards_of(lake, wanted)]
     same = [
         card
         for card in found
         if card.header.tasks == like.header.tasks and card.header.windowing == like.header.windowing
     ]
-    return same[0] if same else None
+    return same[-1] if same else None
 
 
 @dataclass(frozen=True)
@@ -204,23 +201,34 @@ def approve(lake: Lake, recipe: str, reference: str, reviewer: str, note: str) -
             f"{reference!r} has no committed checkpoint at step {step}. It has: {', '.join(map(str, steps)) or 'none'}."
         )
     id = checkpoint_id(found.id, step)
-    cards = [
-        manifest.id
-        for manifest in lake.artifacts("scorecard")
-        if dict(manifest.parents).get("checkpoint") == id
-    ]
+    cards = scorecards_of(lake, id)
     if not cards:
         raise UnknownName(
             f"{reference!r} at step {step} was never scored, so there is nothing to approve it on. Evaluate it first: `tilth eval RECIPE`."
         )
     row: dict[str, Any] = {
-        "recipe": recipe, "reference": reference, "checkpoint_id": id, "scorecard_id": cards[-1], "reviewer": reviewer, "note": note, "time_utc": now_utc(),
+        "recipe": recipe, "reference": reference, "checkpoint_id": id, "scorecard_id": cards[-1].id, "reviewer": reviewer, "note": note, "time_utc": now_utc(),
     }  # fmt: skip
     from corpus.fingerprint import fingerprint
 
     write_facts(lake, "signoffs", [{"signoff_id": fingerprint(row), **row}])
     names.move_alias(lake, recipe, "champion", found.id, step, reference)
     return Signoff(recipe, reference, id, found.id, step)
+
+
+def scorecards_of(lake: Lake, checkpoint_id: str) -> list[Manifest]:
+    """The scorecards of a checkpoint, the newest last."""
+    found = [
+        manifest
+        for manifest in lake.artifacts("scorecard")
+        if dict(manifest.parents).get("checkpoint") == checkpoint_id
+    ]
+    return sorted(found, key=lambda manifest: (_committed_utc(lake, manifest), manifest.id))
+
+
+def _committed_utc(lake: Lake, manifest: Manifest) -> int:
+    context = json.loads((lake.folder(manifest.kind, manifest.id) / "context.json").read_text("utf-8"))
+    return int(context["time_utc"])
 
 
 def stored_scorecards(lake: Lake, owner: names.Claim) -> dict[str, Manifest]:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from corpus import names
-from corpus.errors import ConfigError, UnknownName
+from corpus.errors import ConfigError, UnknownName, did_you_mean
 from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest, now_utc
 from corpus.names import Resolved
@@ -97,15 +97,15 @@ def find_document(lake: Lake, document: str) -> dict[str, Any]:
         "url",
         "date",
     ]
-    found: dict[str, dict[str, Any]] = {}
+    exact: dict[str, dict[str, Any]] = {}
+    prefix: dict[str, dict[str, Any]] = {}
     for manifest in lake.artifacts("documents"):
         for part in manifest.parts("documents"):
             table = lake.read_part(part, columns)
-            match = pc.or_(
-                pc.starts_with(table["doc_id"], document),
-                pc.fill_null(pc.equal(table["own_id"], document), False),
-            )
-            found |= {row["doc_id"]: row for row in table.filter(match).to_pylist()}
+            same = pc.or_kleene(pc.equal(table["doc_id"], document), pc.equal(table["own_id"], document))
+            for found, match in (exact, same), (prefix, pc.starts_with(table["doc_id"], document)):
+                found |= {row["doc_id"]: row for row in table.filter(pc.fill_null(match, False)).to_pylist()}
+    found = exact or (prefix if document else {})
     if not found:
         raise UnknownName(
             f"no document {document!r} in the lake. Give a doc_id, the start of one, or a source's own id."
@@ -230,6 +230,25 @@ def ledger_over_steps(mixture: Manifest, points: int = 60) -> list[dict[str, Any
     ]
 
 
+def find_step(lake: Lake, reference: str) -> tuple[str, int] | None:
+    """(run id, step) of a reference; None if it is not the name of anything in the lake, so perhaps a document's own id.
+
+    Raises UnknownName for a name of the lake that has no such run, and ConfigError for one that is no run.
+    """
+    head = reference.strip().partition("/")[0].partition("@")[0]
+    if head not in names.recipe_names(lake):
+        try:
+            return resolve_step(lake, reference)
+        except UnknownName:
+            return None
+    found = resolve_step(lake, reference)
+    if found is None:
+        raise ConfigError(
+            f"{reference!r} is neither a training step nor a document. Write NAME/RUN/STEP, a doc_id, or a source's own id."
+        )
+    return found
+
+
 def resolve_step(lake: Lake, reference: str) -> tuple[str, int] | None:
     """(run id, step) of a reference NAME/RUN/STEP or alias; None if it stands for something else."""
     found: Resolved = names.resolve(lake, reference, "run")
@@ -255,7 +274,7 @@ def list_things(lake: Lake, kind: str | None = None) -> list[dict[str, Any]]:
     kinds = [kind] if kind else list(names.ARTIFACT_KINDS)
     if kind and kind not in names.ARTIFACT_KINDS:
         raise ConfigError(
-            f"there is nothing of kind {kind!r}. The kinds are {', '.join(names.ARTIFACT_KINDS)}."
+            f"there is nothing of kind {kind!r}.{did_you_mean(kind, names.ARTIFACT_KINDS)} The kinds are {', '.join(names.ARTIFACT_KINDS)}."
         )
     rows = []
     for each in kinds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from decimal import Decimal
 from math import isfinite
@@ -86,13 +87,14 @@ def compare(lake: Lake, first: str, second: str) -> tuple[str, Any, int]:
 
     A checkpoint or run stands for its scorecard, a name for its snapshot.
     """
-    a, b = _comparable(lake, first), _comparable(lake, second)
+    one, two = _candidates(lake, first), _candidates(lake, second)
+    a, b = one[-1], two[-1]
     if a.kind != b.kind:
         raise ConfigError(
             f"{first!r} is a {a.kind} and {second!r} a {b.kind}; two things of one kind can be compared"
         )
     if a.kind == "scorecard":
-        return compare_cards(lake, a, b)
+        return compare_cards(lake, *_newest_pair(lake, one, two))
     if a.kind == "snapshot":
         rows = compare_snapshots(a, b)
         return render_table(rows), rows, 0
@@ -146,25 +148,37 @@ def compare_snapshots(a: Manifest, b: Manifest) -> list[dict[str, Any]]:
     return rows
 
 
-def _comparable(lake: Lake, reference: str) -> Manifest:
+def _candidates(lake: Lake, reference: str) -> list[Manifest]:
+    """The artifact that a reference stands for; for a checkpoint its scorecards, the newest last."""
     found = names.resolve(lake, reference)
-    if found.kind == "run":
-        from app.queries import run_status
-        from trainer.checkpoint import checkpoint_id
+    if found.kind != "run":
+        return [lake.get(found.kind, found.id)]
+    from app.evaluation import scorecards_of
+    from app.queries import run_status
+    from trainer.checkpoint import checkpoint_id
 
-        step = found.step if found.step is not None else int(run_status(lake, found.id).get("last_step") or 0)
-        wanted = checkpoint_id(found.id, step)
-        cards = [
-            manifest
-            for manifest in lake.artifacts("scorecard")
-            if dict(manifest.parents).get("checkpoint") == wanted
-        ]
-        if not cards:
-            raise UnknownName(
-                f"{reference!r} has no scorecard at step {step}. Make one with `tilth eval RECIPE`."
-            )
-        return cards[-1]
-    return lake.get(found.kind, found.id)
+    step = found.step if found.step is not None else int(run_status(lake, found.id).get("last_step") or 0)
+    cards = scorecards_of(lake, checkpoint_id(found.id, step))
+    if not cards:
+        raise UnknownName(
+            f"{reference!r} has no scorecard at step {step}. Make one with `tilth eval RECIPE`."
+        )
+    return cards
+
+
+def _newest_pair(lake: Lake, one: list[Manifest], two: list[Manifest]) -> tuple[Manifest, Manifest]:
+    """The newest scorecards of two checkpoints that can be compared; where none can, the newest, which then say why."""
+    from evals.evaluate import open_scorecard
+    from evals.scorecard import check_comparable
+
+    for a in reversed(one):
+        for b in reversed(two):
+            try:
+                check_comparable(open_scorecard(lake, a), open_scorecard(lake, b))
+            except ConfigError:
+                continue
+            return a, b
+    return one[-1], two[-1]
 
 
 def _differences(before: Any, after: Any, path: str = "") -> list[tuple[str, Any, Any]]:
@@ -181,27 +195,35 @@ def _differences(before: Any, after: Any, path: str = "") -> list[tuple[str, Any
 
 
 def write_rows(rows: pa.Table | Answer, format_: str, out: TextIO) -> None:
-    """A query's rows as an aligned table, as CSV with a header, or as one JSON object a line.
+    """A query's rows as an aligned `table`, as `csv` with a header, as `json` (an object a line) or as an `array` of objects.
 
-    CSV and JSON are written as the rows come; a table is read whole first.
+    All but a table are written as the rows come; a table is read whole first.
     """
     if format_ == "table":
         table = rows if isinstance(rows, pa.Table) else rows.read().table
         header = "  ".join(table.column_names) + "\n(no rows)"
         out.write((render_table(table.to_pylist()) if table.num_rows else header) + "\n")
-        return
-    writer = csv.writer(out)
-    if format_ == "csv":
+    elif format_ == "csv":
+        writer = csv.writer(out)
         writer.writerow(rows.schema.names)
+        for row in _plain_rows(rows):
+            cells = row.values()
+            writer.writerow([_json(cell) if isinstance(cell, (list, dict)) else cell for cell in cells])
+    elif format_ == "json":
+        for row in _plain_rows(rows):
+            out.write(_json(row) + "\n")
+    else:
+        before = "["
+        for row in _plain_rows(rows):
+            out.write(f"{before}\n{_json(row)}")
+            before = ","
+        out.write("[]\n" if before == "[" else "\n]\n")
+
+
+def _plain_rows(rows: pa.Table | Answer) -> Iterator[dict[str, Any]]:
     for batch in rows.to_batches(max_chunksize=10_000) if isinstance(rows, pa.Table) else rows:
         for row in batch.to_pylist():
-            plain = {name: _plain(value) for name, value in row.items()}
-            if format_ == "csv":
-                writer.writerow(
-                    [_json(value) if isinstance(value, (list, dict)) else value for value in plain.values()]
-                )
-            else:
-                out.write(_json(plain) + "\n")
+            yield {name: _plain(value) for name, value in row.items()}
 
 
 def _json(value: Any) -> str:
