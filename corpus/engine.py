@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from corpus.errors import PartError
+from corpus.errors import PartError, TilthError
 from corpus.process import bind_to_parent
 
 _ONE_THREAD = {  # two workers on two cores: threads inside them would only fight
@@ -61,7 +62,8 @@ Progress = Callable[[str, int, int], None]  # (what, done, total) in units of si
 def run_calls(calls: Sequence[Call], workers: int, what: str, progress: Progress | None = None) -> None:
     """Run every call; returns when all are done. With one worker or one call they run in this process.
 
-    Raises PartError naming the call if its worker dies twice; an error that a call raises comes through as it is.
+    Raises PartError naming the call if its worker dies twice; an error that a call raises comes through as it is; one
+    that nobody expected has a note that names the call.
     """
     total, done = sum(call.size for call in calls), 0
 
@@ -73,16 +75,17 @@ def run_calls(calls: Sequence[Call], workers: int, what: str, progress: Progress
 
     if workers <= 1 or len(calls) <= 1:
         for call in calls:
-            call.function(*call.arguments)
+            with _named(what, call):
+                call.function(*call.arguments)
             advance(call)
         return
     # A dead worker breaks its whole pool and does not say which call it was on. So the calls that were under way go next,
     # one by one: the one that kills its worker again is the culprit. Every call has its own second chance.
     waiting = list(calls)
     while waiting:
-        suspects, waiting = _in_pool(waiting, workers, advance)
+        suspects, waiting = _in_pool(waiting, workers, what, advance)
         for call in suspects:
-            lost, unstarted = _in_pool([call], 1, advance)
+            lost, unstarted = _in_pool([call], 1, what, advance)
             if lost or unstarted:
                 raise PartError(
                     f"{what}: the worker on {call.label} died twice (killed, or out of memory). Nothing half-written is left; the same command resumes."
@@ -94,7 +97,7 @@ def run_calls(calls: Sequence[Call], workers: int, what: str, progress: Progress
 
 
 def _in_pool(
-    calls: list[Call], workers: int, advance: Callable[[Call], None]
+    calls: list[Call], workers: int, what: str, advance: Callable[[Call], None]
 ) -> tuple[list[Call], list[Call]]:
     """Run calls in a fresh pool; returns those under way when a worker died, and those not started."""
     waiting, running = list(reversed(calls)), dict[Future, Call]()
@@ -107,7 +110,8 @@ def _in_pool(
                 while waiting and len(running) < workers:
                     call = waiting.pop()
                     try:
-                        running[pool.submit(call.function, *call.arguments)] = call
+                        with _uninterrupted():
+                            running[pool.submit(call.function, *call.arguments)] = call
                     except BrokenProcessPool:
                         waiting.append(call)
                         return list(running.values()), waiting[::-1]
@@ -116,7 +120,8 @@ def _in_pool(
                     if isinstance(future.exception(), BrokenProcessPool):
                         return list(running.values()), waiting[::-1]
                     call = running.pop(future)
-                    future.result()
+                    with _named(what, call):
+                        future.result()
                     advance(call)
         except BaseException:
             _end(pool)
@@ -126,10 +131,31 @@ def _in_pool(
     return [], []
 
 
+@contextmanager
+def _named(what: str, call: Call) -> Iterator[None]:
+    try:
+        yield
+    except TilthError:  # says itself what it is about
+        raise
+    except Exception as error:
+        error.add_note(f"{what}, {call.label}")
+        raise
+
+
 def _end(pool: ProcessPoolExecutor) -> None:
     """On an error or Ctrl-C the others' work is not waited for: what they committed is found next time."""
     for process in list((pool._processes or {}).values()):
         process.kill()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals wait until a worker is started, and Ctrl-C never reaches it: while it imports, it would print a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
