@@ -80,7 +80,8 @@ def _build(target: Path, views: Mapping[str, str], relations: Mapping[str, Relat
         shutil.rmtree(staging)
     sources = {name: _source(relation, tables / f"{name}.parquet") for name, relation in relations.items()}
     file = staging.with_suffix(".duckdb")
-    with tempfile.TemporaryDirectory() as elsewhere:  # DuckDB cannot write under a folder with '?' in its name
+    # DuckDB cannot write under a folder with '?' in its name.
+    with tempfile.TemporaryDirectory() as elsewhere:
         made = Path(elsewhere) / "made.duckdb"
         create_views_file(made, {name: query.format_map(sources) for name, query in views.items()})
         shutil.copyfile(made, file)
