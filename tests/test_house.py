@@ -1,16 +1,21 @@
-"""The house itself: which way imports point, who may import what, how large a module may grow, what importing costs."""
+"""The house itself: which way imports point, who may import what, how large a module may grow, what is installed."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 FLOW = (
@@ -45,6 +50,7 @@ DOORS = {
     "kenlm": (),
 }
 DRAWERS = {"util", "utils", "helper", "helpers", "common", "misc"}
+EXTRAS = ("ray", "bench", "kenlm")
 MAX_MODULE_LINES, MAX_FUNCTION_LINES = 450, 70
 
 MODULES = sorted(
@@ -211,3 +217,40 @@ def test_config_is_made_of_sections_only(module: str) -> None:
         if isinstance(node, ast.ImportFrom) and node.module == "pydantic"
     ]
     assert not any(name.name == "BaseModel" for node in froms for name in node.names)
+
+
+# ── set-up ──
+
+
+def requirements(lock: str) -> list[Requirement]:
+    lines = (ROOT / lock).read_text("utf-8").splitlines()
+    return [Requirement(line) for line in lines if not line.startswith(("#", "--"))]
+
+
+def names(asked: Iterable[Requirement]) -> set[str]:
+    return {canonicalize_name(requirement.name) for requirement in asked}
+
+
+def test_what_the_project_asks_for_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    main = names(requirements("requirements.lock"))
+    assert names(map(Requirement, project["dependencies"])) <= main
+    for extra in EXTRAS:
+        own = names(requirements(f"requirements-{extra}.lock"))
+        assert names(map(Requirement, project["optional-dependencies"][extra])) <= own
+        assert own.isdisjoint(main)
+
+
+def test_the_environment_is_the_lock_s() -> None:
+    pinned = [
+        found
+        for found in requirements("requirements.lock")
+        if found.marker is None or found.marker.evaluate()
+    ]
+    assert [str(found) for found in pinned if metadata.version(found.name) not in found.specifier] == []
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", *(f"requirements-{extra}.lock" for extra in EXTRAS)])
+def test_a_lock_pins_exactly_and_names_no_place_to_download_from(lock: str) -> None:
+    assert all(re.fullmatch(r"==[\w.]+", str(found.specifier)) for found in requirements(lock))
+    assert not re.search(r"https?:|file:|index-url|find-links", (ROOT / lock).read_text("utf-8"))
