@@ -34,6 +34,7 @@ CUT_ROWS = (
     65_536  # a part of tiny documents is work too: half a kilobyte of signature each, whatever the text
 )
 MEAN_GROUP, MAX_GROUP = 32 << 20, 64 << 20  # stored bytes of a group of small files
+SMALL_BYTES = 4 << 20  # of files; below it, starting workers costs more than reading
 MAX_GROUP_FILES = 20_000  # a group of tiny files is work too
 
 
@@ -91,7 +92,8 @@ def ingest(
         if lake.find("documents", plan.id) is None
         for call in plan.calls(lake, sample)
     ]
-    run_calls(calls, workers, "ingest", progress)
+    large = sum(call.size for call in calls) > SMALL_BYTES
+    run_calls(calls, workers if large else 1, "ingest", progress)
     found = {}
     for name, plan in plans.items():
         found[name] = lake.find("documents", plan.id) or lake.commit(plan.manifest(lake))

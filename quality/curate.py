@@ -37,7 +37,7 @@ from quality.set_apart import held_out_set
 from quality.verdicts import Verdicts
 
 VERSION = 1
-_SMALL_ROWS = 20_000  # below this, starting workers costs more than deciding
+SMALL_ROWS = 20_000  # below this, starting workers costs more than deciding
 _EDGES_PER_PART = 1 << 21  # as text, the four ids of a pair take 128 bytes
 
 
@@ -159,7 +159,7 @@ def decide(
         if lake.task("decide", _key(id, part)) is None
     ]  # fmt: skip
     rows = sum(found.documents.rows("documents") for found in inputs)
-    run_calls(calls, workers if rows > _SMALL_ROWS else 1, "decide", progress)
+    run_calls(calls, workers if rows > SMALL_ROWS else 1, "decide", progress)
     return lake.commit(_snapshot(lake, id, identity, parents, inputs, verdicts))
 
 
@@ -244,6 +244,7 @@ def _snapshot(
     summary = {
         "sources": tallies, "rejects": {found.name: found.documents.rows("rejects") for found in inputs},
         "largest_cluster": {"keeper": keeper, "dropped": dropped}, "kept_hashes": kept_hashes,
+        "sample": min((found.documents.identity.get("sample", 1.0) for found in inputs), default=1.0),
     }  # fmt: skip
     final = {name: tuple(parts) for name, parts in datasets.items()}
     return Manifest("snapshot", id, "decide", VERSION, identity, tuple(parents), final, summary=summary)

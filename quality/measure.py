@@ -18,6 +18,9 @@ from corpus.part import Part
 from corpus.schema import OPERATORS
 
 BATCH_ROWS = 1024
+SMALL_BYTES = (
+    1 << 20
+)  # stored text; below it, starting workers (seconds, for kernels and tables) costs more than measuring
 Measured = dict[str, dict[str, Manifest]]  # source → operator name → its artifact
 
 
@@ -39,7 +42,8 @@ def measure(
         for part in manifest.parts("documents")
         if (call := _call(lake, part, operators))
     ]
-    run_calls(calls, workers, "measure", progress)
+    large = sum(call.size for call in calls) > SMALL_BYTES
+    run_calls(calls, workers if large else 1, "measure", progress)
     return {
         source: {operator.name: _artifact(lake, manifest, operator, parents) for operator in operators}
         for source, manifest in documents.items()

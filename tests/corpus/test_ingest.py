@@ -103,7 +103,10 @@ def test_names_and_order_of_files_change_nothing(order: list[int], folders: int)
         assert made[0] == made[1] and len({part.key for part in made[0].parts("documents")}) > 1
 
 
-def test_two_lakes_and_any_number_of_workers_agree_to_the_byte(tmp_path: Path, small_groups: None) -> None:
+def test_two_lakes_and_any_number_of_workers_agree_to_the_byte(
+    tmp_path: Path, small_groups: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SMALL_BYTES", 0)
     write(tmp_path / "data", some_files(20))
     lakes = [Lake.open(tmp_path / "one"), Lake.open(tmp_path / "far" / "two")]
     made = [read(lake, tmp_path / "data", workers) for lake, workers in zip(lakes, (1, 2), strict=True)]
@@ -303,8 +306,9 @@ def test_a_source_that_is_not_there_is_an_error_before_any_work(lake: Lake, tmp_
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_file_that_changes_after_it_was_listed_is_an_error(
-    lake: Lake, tmp_path: Path, workers: int
+    lake: Lake, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "SMALL_BYTES", 0)
     write(tmp_path / "d", {"a.jsonl": ["one"]})
     big = "x" * 100
     source = Source.model_validate({"path": str(tmp_path / "d"), "role": "domain"})

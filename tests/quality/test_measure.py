@@ -160,7 +160,10 @@ def test_an_operator_that_moves_rows_is_stopped_and_leaves_nothing(corpus: Corpu
     )
 
 
-def test_workers_give_the_same_artifacts(corpus: Corpus, tmp_path: Path) -> None:
+def test_workers_give_the_same_artifacts(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SMALL_BYTES", 0)
     other = Corpus(Lake.open(tmp_path / "other"))
     made = [
         measure(found.lake, {"s": found.documents("s", ["a"], ["b"], ["c"])}, [Length(), Tongue()], workers)
