@@ -36,14 +36,29 @@ class Result:
     shortened: int = 0
 
 
+@dataclass
+class Omitted:
+    """What an answer leaves out, known when it has been taken to the end."""
+
+    cut: bool = False
+    shortened: int = 0
+
+
 class Answer:
     """Rows as they come: iterate over its batches once; then `cut` and `shortened` say what was left out."""
 
-    def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]):
+    def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch], omitted: Omitted):
         self.schema = schema
-        self.cut = False
-        self.shortened = 0
         self._batches = batches
+        self._omitted = omitted  # shared with who makes the batches, who must not know this: a cycle would keep the query alive
+
+    @property
+    def cut(self) -> bool:
+        return self._omitted.cut
+
+    @property
+    def shortened(self) -> int:
+        return self._omitted.shortened
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self._batches
@@ -64,32 +79,32 @@ class Answer:
 
 def limited(schema: pa.Schema, batches: Iterator[pa.RecordBatch], limits: Limits) -> Answer:
     """An answer over plain batches that keeps to the limits. Raises QueryError for a row that is larger than a whole answer."""
-    plain = plain_schema(schema)
-    answer = Answer(plain, iter(()))
-    answer._batches = _limited(answer, batches, limits)
-    return answer
+    plain, omitted = plain_schema(schema), Omitted()
+    return Answer(plain, _limited(plain, batches, limits, omitted), omitted)
 
 
-def _limited(answer: Answer, batches: Iterator[pa.RecordBatch], limits: Limits) -> Iterator[pa.RecordBatch]:
+def _limited(
+    schema: pa.Schema, batches: Iterator[pa.RecordBatch], limits: Limits, omitted: Omitted
+) -> Iterator[pa.RecordBatch]:
     rows_left, bytes_left = limits.rows, limits.bytes
     most = BATCH_BYTES if bytes_left is None else min(BATCH_BYTES, bytes_left // 16)
     for batch in batches:
         if rows_left is not None:
-            batch, answer.cut = batch.slice(0, rows_left), batch.num_rows > rows_left
+            batch, omitted.cut = batch.slice(0, rows_left), batch.num_rows > rows_left
             rows_left -= batch.num_rows
-        batch = _plain(batch, answer.schema)
+        batch = _plain(batch, schema)
         if limits.cell_chars is not None:
             batch, shortened = _shorten(batch, limits.cell_chars)
-            answer.shortened += shortened
+            omitted.shortened += shortened
         for piece in _pieces(batch, most):
             if bytes_left is not None:
                 bytes_left -= piece.nbytes
                 if bytes_left < 0:
-                    answer.cut = True
+                    omitted.cut = True
                     _check_row(piece, limits)
                     return
             yield piece
-        if answer.cut:
+        if omitted.cut:
             return
 
 

@@ -27,13 +27,15 @@ from typing import Any
 import pyarrow as pa
 
 from corpus import errors
-from corpus.answer import CONSOLE, EVERYTHING, Answer, Limits, Result
+from corpus.answer import CONSOLE, EVERYTHING, Answer, Limits, Omitted, Result
 from corpus.errors import TilthError
 from corpus.guard import QueryError, QueryTimeout
 from corpus.process import bind_to_parent
 
 SECONDS = 30.0  # for a query of the app
-ADDRESS_SPACE = 6 << 30  # of a worker; DuckDB keeps to its own, lower limit, single values and Arrow do not
+HEADROOM = (
+    4 << 30
+)  # of memory for a worker; DuckDB keeps to its own, lower limit, single values and Arrow do not
 RESIDENT = 1 << 30  # a worker that came to hold more is not kept
 AT_ONCE = 2  # queries that run at the same time; the others wait
 _GRACE = 1.0  # DuckDB's own interrupt comes first: it leaves the worker alive
@@ -83,10 +85,8 @@ class Console:
             "raw": raw,
         }
         batches = self._batches(request, seconds)
-        answer = Answer(pa.schema([]), batches)
-        answer.schema = pa.ipc.read_schema(pa.py_buffer(next(batches)))
-        answer._batches = _decoded(answer, batches)
-        return answer
+        schema, omitted = pa.ipc.read_schema(pa.py_buffer(next(batches))), Omitted()
+        return Answer(schema, _decoded(schema, batches, omitted), omitted)
 
     def _batches(self, request: dict[str, Any], seconds: float) -> Iterator[Any]:
         if not self._turns.acquire(timeout=seconds):
@@ -131,12 +131,12 @@ class Console:
                 self._idle.pop().kill()
 
 
-def _decoded(answer: Answer, messages: Iterator[Any]) -> Iterator[pa.RecordBatch]:
+def _decoded(schema: pa.Schema, messages: Iterator[Any], omitted: Omitted) -> Iterator[pa.RecordBatch]:
     for message in messages:
         if isinstance(message, dict):
-            answer.cut, answer.shortened = message["cut"], message["shortened"]
+            omitted.cut, omitted.shortened = message["cut"], message["shortened"]
         else:
-            yield pa.ipc.read_record_batch(pa.py_buffer(message), answer.schema)
+            yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
 
 
 class _Worker:
@@ -150,7 +150,10 @@ class _Worker:
         self._fresh = True
 
     def is_ready(self) -> bool:
-        return self._at_rest and self._process.poll() is None
+        silent = (
+            self._fresh or not self._near.poll()
+        )  # at rest there is nothing to say but that the other end is gone
+        return self._at_rest and silent and self._process.poll() is None
 
     def ask(self, request: dict[str, Any], seconds: float) -> Iterator[Any]:
         """The schema, then batches, all as bytes; last a dict. Kills the worker if it is waited for too long."""
@@ -191,15 +194,17 @@ class _Worker:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait()
         self._near.close()
+        threading.Thread(
+            target=self._process.wait, daemon=True
+        ).start()  # to give back gigabytes takes a second
 
 
 def _start(handle: int) -> subprocess.Popen[bytes]:
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
         [sys.executable, "-P", "-c", _PROGRAM, str(handle), str(os.getpid())],
-        pass_fds=[handle], env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        pass_fds=[handle], env={**os.environ, "PYTHONPATH": path, "MALLOC_ARENA_MAX": "2"}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
 
@@ -244,9 +249,9 @@ def _limit_resources() -> None:
     """From here on no file can be given a byte, whatever a query manages to open, and memory ends before the machine's."""
     import resource
 
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    memory = _memory().vms + HEADROOM
+    for limit, value in ((resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, memory)):
+        resource.setrlimit(limit, (value, value))
 
 
 def _answer(connection: Connection, request: dict[str, Any]) -> bool:
@@ -267,12 +272,12 @@ def _answer(connection: Connection, request: dict[str, Any]) -> bool:
         kind, last = b"E", {"cut": answer.cut, "shortened": answer.shortened}
     except (TilthError, MemoryError) as error:
         kind, last = b"X", {"error": type(error).__name__, "message": str(error)}
-    last["stays"] = stays = _resident() < RESIDENT
+    last["stays"] = stays = _memory().rss < RESIDENT
     connection.send_bytes(kind + json.dumps(last).encode())
     return stays
 
 
-def _resident() -> int:
+def _memory() -> Any:
     import psutil
 
-    return int(psutil.Process().memory_info().rss)
+    return psutil.Process().memory_info()
