@@ -50,9 +50,16 @@ def write_catalog(lake: Lake) -> Path:
 
 
 def is_catalog_moved(lake: Lake) -> bool:
-    """Whether the catalog's views name files where the lake stood before it was moved: then it is to be written again."""
+    """Whether the catalog's views name files where the lake stood before it was moved."""
     link = lake.root / "catalog.duckdb"
     return link.is_symlink() and not Path(os.readlink(link)).name.startswith(f"{_place(lake)}-")
+
+
+def follow_move(lake: Lake) -> None:
+    """Write the catalog again if the lake was moved. For commands that only read: a lake that cannot be written stays as it is."""
+    if is_catalog_moved(lake):
+        with suppress(OSError):
+            write_catalog(lake)
 
 
 def _place(lake: Lake) -> str:
