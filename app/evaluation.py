@@ -109,7 +109,7 @@ def subjects(work: Work, runs: Sequence[str]) -> list[Subject]:
 
 
 def _steps(work: Work, run: str, run_id: str) -> list[int]:
-    from corpus.views import checkpoint_rows
+    from corpus.run_rows import checkpoint_rows
 
     steps = committed_steps(work.lake.runs / run_id)
     if work.recipe.evaluation.full.at == "milestones" and run != BASE_RUN:

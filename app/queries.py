@@ -16,7 +16,7 @@ from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest, now_utc
 from corpus.names import Resolved
 from corpus.process import is_alive
-from corpus.views import checkpoint_rows, json_lines, latest_attempts
+from corpus.run_rows import checkpoint_rows, json_lines, latest_attempts
 
 # ── lineage ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

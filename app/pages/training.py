@@ -12,7 +12,7 @@ from app.pages import frame, loaded
 from corpus import names
 from corpus.lake import Lake
 from corpus.names import Claim
-from corpus.views import checkpoint_rows
+from corpus.run_rows import checkpoint_rows
 
 REFRESH_SECONDS = 3
 HELD_OUT, HELD_OUT_GROUP = "held_out_loss", "held_out_group_loss"
