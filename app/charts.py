@@ -51,18 +51,19 @@ def outcome_bars(rows: Rows, unit: str) -> alt.Chart:
         .encode(
             x=alt.X(f"sum({unit}):Q", stack="normalize", axis=alt.Axis(format="%"), title=f"share of {unit} read"),
             y=alt.Y("source:N", title=None, axis=alt.Axis(labelLimit=200)),
-            color=alt.Color("outcome:N", scale=_scale(OUTCOMES), legend=_legend("top")),
+            color=alt.Color("outcome:N", scale=_scale(OUTCOMES), legend=_legend("top", 3)),
             order=alt.Order("rank:Q"),
             tooltip=["source:N", "outcome:N", alt.Tooltip(f"sum({unit}):Q", format=",", title=unit)],
         )
-        .properties(height=40 * len({row["source"] for row in rows}) + 110)
+        .properties(height=40 * len({row["source"] for row in rows}) + 130)
     )  # fmt: skip
 
 
 def rule_heatmap(rows: Rows, rules: Sequence[str], unit: str) -> alt.LayerChart:
     """Share of each source that a rule was the first to drop; rows have source, rule, share and `unit`."""
+    many = len({row["source"] for row in rows}) > 4
     base = _chart(rows).encode(
-        x=alt.X("source:N", title=None, axis=alt.Axis(labelAngle=0, labelLimit=120, orient="top")),
+        x=alt.X("source:N", title=None, axis=alt.Axis(labelAngle=-40 if many else 0, labelLimit=120, labelOverlap=False, orient="top")),
         y=alt.Y("rule:N", title=None, sort=list(rules), axis=alt.Axis(labelLimit=220)),
         tooltip=["source:N", "rule:N", alt.Tooltip(f"{unit}:Q", format=","), alt.Tooltip("share:Q", format=".2%")],
     )  # fmt: skip
@@ -73,7 +74,7 @@ def rule_heatmap(rows: Rows, rules: Sequence[str], unit: str) -> alt.LayerChart:
         text=alt.Text("share:Q", format=".1%"),
         color=alt.condition(f"datum.share > {top * 0.55}", alt.value("white"), alt.value("#333333")),
     )
-    return alt.layer(cells, words).properties(height=26 * len(rules) + 40)
+    return alt.layer(cells, words).properties(height=26 * len(rules) + (90 if many else 40))
 
 
 # ── mixture ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -85,7 +86,7 @@ def weight_dots(rows: Rows) -> alt.LayerChart:
     base = _chart(rows).encode(y=alt.Y("source:N", title=None, axis=alt.Axis(labelLimit=200)))
     span = base.mark_rule(color=GREY, opacity=0.4).encode(x="min(weight):Q", x2="max(weight):Q")
     dots = base.mark_point(size=110, filled=True, opacity=0.9).encode(
-        x=alt.X("weight:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"), title="share of tokens"),
+        x=alt.X("weight:Q", axis=alt.Axis(format="%"), title="share of tokens"),
         color=alt.Color("weighting:N", scale=alt.Scale(domain=order, range=COLOURS[:4]), legend=_legend("top")),
         shape=alt.Shape("weighting:N", scale=alt.Scale(domain=order, range=SHAPES[:4])),
         tooltip=["source:N", "weighting:N", alt.Tooltip("weight:Q", format=".2%")],
@@ -142,27 +143,41 @@ def thin(rows: list[dict[str, Any]], limit: int = MAX_POINTS) -> list[dict[str, 
 # ── scorecards ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def pareto(rows: Rows, x_title: str, y_title: str, lines: Mapping[str, float] | None = None, format: str = ".3f") -> alt.LayerChart:  # fmt: skip
+def pareto(rows: Rows, titles: tuple[str, str], lines: Sequence[Mapping[str, Any]] = (), format: str = ".3f") -> alt.LayerChart:  # fmt: skip
     """Checkpoints as points with 95% crosses; rows have checkpoint, x, x_low, x_high, y, y_low, y_high.
 
-    `lines` may hold `x` and `y`: dashed thresholds, such as the baseline and the most harm that the gate allows.
+    Each of `lines` has `x` or `y`, and a `label`: thresholds, such as no change and the most harm that the gate allows.
     """
     names = [str(row["checkpoint"]) for row in rows]
-    axis = {"scale": alt.Scale(zero=False, padding=24), "axis": alt.Axis(format=format)}
+    scale, axis = alt.Scale(zero=False, padding=24), alt.Axis(format=format, tickCount=7)
+    x, y = alt.X("x:Q", scale=scale, axis=axis, title=titles[0]), alt.Y("y:Q", scale=scale, axis=axis, title=titles[1])  # fmt: skip
     colour = alt.Color("checkpoint:N", scale=alt.Scale(domain=names, range=COLOURS), legend=_legend("top"))
     base = _chart(_finite(rows)).encode(color=colour)
-    wide = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("x_low:Q", **axis, title=x_title), x2="x_high:Q", y=alt.Y("y:Q", **axis, title=y_title))  # fmt: skip
-    tall = base.mark_rule(strokeWidth=1.5).encode(x="x:Q", y="y_low:Q", y2="y_high:Q")
+    wide = base.mark_rule(strokeWidth=1.8).encode(x=alt.X("x_low:Q", scale=scale, axis=axis, title=titles[0]), x2="x_high:Q", y=y)  # fmt: skip
+    tall = base.mark_rule(strokeWidth=1.8).encode(x=x, y=alt.Y("y_low:Q", scale=scale, axis=axis, title=titles[1]), y2="y_high:Q")  # fmt: skip
     points = base.mark_point(filled=True, size=150, opacity=1).encode(
-        x="x:Q", y="y:Q",
+        x=x, y=y,
         shape=alt.Shape("checkpoint:N", scale=alt.Scale(domain=names, range=SHAPES), legend=None),
-        tooltip=["checkpoint:N", alt.Tooltip("x:Q", format=".4f", title=x_title), alt.Tooltip("y:Q", format=".4f", title=y_title)],
+        tooltip=["checkpoint:N", alt.Tooltip("x:Q", format=".4f", title=titles[0]), alt.Tooltip("y:Q", format=".4f", title=titles[1])],
     )  # fmt: skip
-    layers: list[alt.Chart] = []
-    for key, value in (lines or {}).items():
-        rule = alt.Chart(alt.InlineData(values=[{"at": value}])).mark_rule(strokeDash=[5, 4], color=GREY)
-        layers.append(rule.encode(x="at:Q") if key.startswith("x") else rule.encode(y="at:Q"))
-    return alt.layer(*layers, wide, tall, points).properties(height=380)
+    return alt.layer(*[layer for line in lines for layer in _threshold(line)], wide, tall, points).properties(height=420)  # fmt: skip
+
+
+def _threshold(line: Mapping[str, Any]) -> tuple[alt.Chart, alt.Chart]:
+    """A labelled line across the plot: solid grey for no change, dashed for a limit."""
+    upright, limit = "x" in line, bool(line.get("limit"))
+    base = _chart([line])
+    place = {"x": alt.X("x:Q")} if upright else {"y": alt.Y("y:Q")}
+    rule = base.mark_rule(color=VERMILLION if limit else GREY, strokeDash=[6, 4] if limit else [1, 0], opacity=0.8).encode(**place)  # fmt: skip
+    where = (
+        {"y": alt.value(8), "align": "left", "dx": 5}
+        if upright
+        else {"x": alt.value(6), "align": "left", "dy": -7}
+    )
+    words = base.mark_text(color=VERMILLION if limit else GREY, fontSize=11, align="left", dx=where.get("dx", 0), dy=where.get("dy", 0))  # fmt: skip
+    return rule, words.encode(
+        text="label:N", **place, **{key: where[key] for key in ("x", "y") if key in where}
+    )
 
 
 def forest(rows: Rows, title: str) -> alt.LayerChart:
@@ -172,11 +187,12 @@ def forest(rows: Rows, title: str) -> alt.LayerChart:
         y=alt.Y("target:N", sort=order, title=None, axis=alt.Axis(labelLimit=240)),
         color=alt.Color("verdict:N", scale=_scale(VERDICTS), legend=_legend("top")),
     )
-    zero = alt.Chart(alt.InlineData(values=[{"at": 0}])).mark_rule(color=GREY, strokeDash=[4, 3]).encode(x="at:Q")  # fmt: skip
-    bars = base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q", title=title), x2="high:Q")
+    shapes = alt.Scale(domain=list(VERDICTS), range=["triangle-up", "square", "circle", "triangle-down"])
+    zero = _chart([{"at": 0}]).mark_rule(color=GREY).encode(x="at:Q")
+    bars = base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q", title=title, scale=alt.Scale(padding=20), axis=alt.Axis(tickCount=8)), x2="high:Q")  # fmt: skip
     points = base.mark_point(filled=True, size=110, opacity=1).encode(
         x="delta:Q",
-        shape=alt.Shape("verdict:N", scale=alt.Scale(domain=list(VERDICTS), range=["triangle-right", "square", "circle", "triangle-left"]), legend=None),
+        shape=alt.Shape("verdict:N", scale=shapes, legend=None),
         tooltip=["target:N", alt.Tooltip("delta:Q", format="+.4f"), alt.Tooltip("low:Q", format="+.4f"), alt.Tooltip("high:Q", format="+.4f"), "verdict:N"],
     )  # fmt: skip
     return alt.layer(zero, bars, points).properties(height=34 * len(rows) + 110)
@@ -194,8 +210,8 @@ def _steps() -> alt.X:
     return alt.X("step:Q", title="step", axis=alt.Axis(format=",d", tickMinStep=1))
 
 
-def _legend(orient: str) -> alt.Legend:
-    return alt.Legend(orient=orient, title=None, labelLimit=260, columns=0)
+def _legend(orient: str, columns: int = 4) -> alt.Legend:
+    return alt.Legend(orient=orient, title=None, labelLimit=260, columns=columns)
 
 
 def _finite(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -13,9 +13,9 @@ from difflib import SequenceMatcher
 from corpus.schema import PII_TYPES
 
 MAX_CHARS = 20_000
-MAX_WORDS = 1_500  # of each side: the comparison is quadratic where words repeat
+MAX_WORDS = 2_000  # of each side, spaces counted: the comparison is quadratic where words repeat
 _PLACEHOLDER = re.compile("&lt;(" + "|".join(kind.upper() for kind in PII_TYPES) + ")&gt;")
-_WORD = re.compile(r"\S+\s*|\s+")
+_WORD = re.compile(r"\S+|\s+")
 
 
 def mark_text(text: str, max_chars: int = MAX_CHARS) -> str:
@@ -31,7 +31,7 @@ def mark_difference(first: str, second: str, max_words: int = MAX_WORDS) -> tupl
     """Two texts with what each has and the other lacks marked, word by word.
 
     >>> mark_difference("a cat sat", "a dog sat")
-    ('a <mark class="diff">cat </mark>sat', 'a <mark class="diff">dog </mark>sat')
+    ('a <mark class="diff">cat</mark> sat', 'a <mark class="diff">dog</mark> sat')
     """
     a, b = _WORD.findall(first), _WORD.findall(second)
     matcher = SequenceMatcher(None, a[:max_words], b[:max_words], autojunk=False)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import polars as pl
 import pyarrow as pa
 
-from corpus.facts import read_facts
+from corpus.facts import file_names
 from corpus.lake import Lake, Manifest
 from corpus.schema import PII_TYPES
 from corpus.snapshot import SnapshotPart, edited_texts, snapshot_parts
@@ -126,7 +126,11 @@ def reject_counts(lake: Lake, snapshot: Manifest) -> list[dict[str, Any]]:
         .group_by(keys)
         .agg(pl.col("records").sum(), pl.col("first").explode().sort().head(5))
     )
-    files = {(f["source"], f["file_hash"], f["occurrence"]): f["file"] for f in read_facts(lake, "files")}
+    files = {
+        (source, *key): file
+        for source, entry in snapshot.identity["sources"].items()
+        for key, file in file_names(lake, entry["documents"]).items()
+    }
     return [
         {
             "source": row["source"], "reason": row["reason"], "records": row["records"],

@@ -48,17 +48,16 @@ def show_comparison(baseline: str, found: Mapping[str, Sequence[Comparison]]) ->
 
 
 COLUMNS = {
-    "checkpoint": frame.text("Checkpoint", 130), "target": frame.text("Task"), "metric": frame.text("Metric"), "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Value", "%.4f"),
-    "delta": frame.text("Change"), "interval": frame.text("95% interval", 150), "p": frame.number("p", "%.3g"), "n": frame.number("Items"), "mde": frame.number("Smallest visible", "%.4f"),
-    "verdict": frame.text("Verdict", 330),
+    "checkpoint": frame.text("Checkpoint", 120), "target": frame.text("Task", 150), "metric": frame.text("Metric", 105), "verdict": frame.text("Verdict", 190), "delta": frame.text("Change", 75),
+    "interval": frame.text("95% interval", 145), "p": frame.text("p", 70), "n": frame.number("Items"), "needed": frame.number("Would decide", help="about how many items like these would decide"),
+    "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Value", "%.4f"), "mde": frame.number("Smallest visible", "%.4f"),
 }  # fmt: skip
 
 
 def _row(name: str, one: Comparison) -> dict[str, Any]:
-    needed = f" (about {one.num_needed:,} items would decide)" if one.num_needed else ""
     return {
         "checkpoint": name, "target": one.target, "metric": one.metric, "baseline": one.baseline, "candidate": one.candidate, "delta": f"{one.delta:+.4f}",
-        "interval": f"[{one.low:+.4f}, {one.high:+.4f}]", "p": one.p_adjusted, "n": one.num_items, "mde": one.minimum_detectable, "verdict": f"{one.verdict}{needed}",
+        "interval": f"[{one.low:+.4f}, {one.high:+.4f}]", "p": f"{one.p_adjusted:.2g}", "n": one.num_items, "mde": one.minimum_detectable, "verdict": str(one.verdict), "needed": one.num_needed,
     }  # fmt: skip
 
 

@@ -47,13 +47,16 @@ def funnel(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
         st.subheader("Which rule dropped what first", anchor=False)
         heatmap(rows, unit)
     st.subheader("Every rule", anchor=False)
+    names = [EVERY, *sorted(snapshot.summary["sources"])]
+    source = st.selectbox("Source", names, key="source", bind="query-params", width=300)
+    rows = [row for row in rows if source in (EVERY, row["source"])]
     st.caption(
         "Read = not readable + first reasons + kept. **Failing** counts documents that fail the rule beside others; **only this rule** those that no other rule "
         "would have dropped. Select a row to look at its documents."
     )
-    chosen = frame.table(rows, FUNNEL_COLUMNS, key="funnel", alt="Documents and tokens by source and rule", select=True, most=24)  # fmt: skip
+    chosen = frame.table(rows, FUNNEL_COLUMNS, key=f"funnel {source}", alt="Documents and tokens by source and rule", select=True, most=24)  # fmt: skip
     if chosen is not None:
-        link(owner, rows[chosen])
+        look_at(rows[chosen])
 
 
 FUNNEL_COLUMNS = {
@@ -97,12 +100,18 @@ def heatmap(rows: list[dict[str, Any]], unit: str) -> None:
         st.caption(f"The {len(ranked)} rules that dropped most of {len(totals)}; the table below has all.")
 
 
-def link(owner: Claim, row: dict[str, Any]) -> None:
+def look_at(row: dict[str, Any]) -> None:
     """From a row of the funnel to what it counts."""
     rule = row["rule"]
     where = {"view": "Rejects"} if rule == "rejected" else {"view": "Documents", "source": row["source"]} | ({} if rule == "read" else {"outcome": rule})  # fmt: skip
-    label = f"Look at {row['documents']:,} of {row['source']}: {rule.replace('_', ' ')}"
-    st.page_link("pages/curation.py", label=frame.plain(label), icon=":material/arrow_forward:", query_params=frame.address(owner, **where))  # fmt: skip
+    jump(f"Look at {row['documents']:,} of {row['source']}: {rule.replace('_', ' ')}", **where)
+
+
+def jump(label: str, **state: str) -> None:
+    """Another view of this page. Not a link: Streamlit leaves the address alone for a link to the page that one is on."""
+    st.button(
+        frame.plain(label), icon=":material/arrow_forward:", on_click=st.session_state.update, args=(state,)
+    )
 
 
 # ── documents ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -112,7 +121,9 @@ def documents(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
     wanted = filters(snapshot)
     total = count_documents(snapshot, wanted)
     pages = max(1, -(-total // PAGE_ROWS))
-    st.markdown(f"**{total:,}** documents" + (f", {PAGE_ROWS} on a page" if pages > 1 else ""))
+    st.markdown(
+        f"**{total:,}** document{'s' * (total != 1)}" + (f", {PAGE_ROWS} on a page" if pages > 1 else "")
+    )
     at = st.pagination(pages, key=f"page {wanted}") if pages > 1 else 1
     rows = loaded.documents(str(lake.root), snapshot.id, wanted, (at - 1) * PAGE_ROWS, PAGE_ROWS)
     if rows:
@@ -121,7 +132,7 @@ def documents(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
             st.session_state["picked"] = st.session_state["doc"] = rows[chosen]["doc_id"]
     asked = st.text_input("One document", key="doc", bind="query-params", placeholder="a doc_id, the start of one, or the source's own id; or select a row above")  # fmt: skip
     if asked:
-        with frame.guarded(), st.container(border=True):
+        with st.container(border=True), frame.guarded():
             show_document(owner, explain(str(lake.root), snapshot.id, asked))
 
 
@@ -130,27 +141,44 @@ def filters(snapshot: Manifest) -> Wanted:
     names = [EVERY, *sorted(snapshot.summary["sources"])]
     source = left.selectbox("Source", names, key="source", bind="query-params")
     chosen_source = None if source == EVERY else source
-    rules = [rule for rule, _ in rules_of(snapshot, chosen_source)]
-    outcome = middle.selectbox("Outcome", [DROPPED, KEPT, *rules], key="outcome", bind="query-params", help="Dropped for any reason, kept, or a rule.")  # fmt: skip
+    outcomes = [DROPPED, KEPT, *(rule for rule, _ in rules_of(snapshot, chosen_source))]
+    with middle, frame.addressed("outcome", outcomes):
+        outcome = st.selectbox(
+            "Outcome", outcomes, key="outcome", help="Dropped for any reason, kept, or a rule."
+        )
     if outcome in (KEPT, DROPPED):
         return Wanted(chosen_source, kept=outcome == KEPT)
-    with right:
-        counting = st.segmented_control("The rule is its", list(COUNTING), default="first reason", key="counting", bind="query-params", required=True)  # fmt: skip
+    with right, frame.addressed("counting", list(COUNTING)):
+        counting = st.segmented_control("The rule is its", list(COUNTING), key="counting", required=True)  # fmt: skip
     return Wanted(chosen_source, rule=outcome, counting=COUNTING[counting or "first reason"])
 
 
 LISTED_COLUMNS = {
-    "id": frame.text("Document", "small"), "source": frame.text("Source", "small"), "reason": frame.text("First reason", "medium"), "value": frame.text("Value", "small"),
-    "threshold": frame.text("Threshold", "small"), "others": frame.number("Other reasons", width="small"), "tokens": frame.number("Tokens", width="small"), "excerpt": frame.text("Beginning of the text, masked", "large"),
+    "id": frame.text("Document", 150), "source": frame.text("Source", 90), "reason": frame.text("First reason", 170), "value": frame.text("Value", 75), "threshold": frame.text("Threshold", 75),
+    "others": frame.number("Others", width=65, help="rules that it fails besides"), "tokens": frame.number("Tokens", width=70), "excerpt": frame.text("Beginning of the text, masked"),
 }  # fmt: skip
 
 
 def _listed(row: dict[str, Any]) -> dict[str, Any]:
-    first = row["failures"][0] if row["failures"] else {}
+    first: dict[str, Any] = next(
+        (failure for failure in row["failures"][:1] if failure["signal"] != "content_hash"), {}
+    )
     return {
-        "id": row["own_id"] or row["doc_id"][:12], "source": row["source"], "reason": row["drop_reason"] or "kept", "value": first.get("value"),
-        "threshold": first.get("threshold"), "others": max(0, len(row["failures"]) - 1), "tokens": row["num_tokens"], "excerpt": " ".join(row["excerpt"].split()),
+        "id": row["own_id"] or row["doc_id"][:12], "source": row["source"], "reason": row["drop_reason"] or "kept", "value": short(first.get("value")), "threshold": first.get("threshold"),
+        "others": max(0, len(row["failures"]) - 1), "tokens": row["num_tokens"], "excerpt": " ".join(row["excerpt"].split()),
     }  # fmt: skip
+
+
+def short(value: str | None) -> str | None:
+    """A stored value for a narrow column.
+
+    >>> short("0.786919831"), short("en"), short("12")
+    ('0.7869', 'en', '12')
+    """
+    try:
+        return value if value is None or value.isdigit() else f"{float(value):.4g}"
+    except ValueError:
+        return value
 
 
 # ── rejects and rules ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,7 +191,7 @@ def rejects(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
         return
     st.markdown(f"**{sum(row['records'] for row in rows):,}** records could not be read. Nothing else of their files was lost, and no text of them is kept.")  # fmt: skip
     names = sorted({row["source"] for row in rows})
-    source = st.selectbox("Source", [EVERY, *names], key="rejects_of")
+    source = st.selectbox("Source", [EVERY, *names], key="rejects_of", width=300)
     shown = [row for row in rows if source in (EVERY, row["source"])]
     left, right = st.columns([1, 2], gap="large")
     with left:
@@ -174,9 +202,19 @@ def rejects(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
         frame.table([{"reason": reason, "records": count} for reason, count in sorted(reasons.items(), key=lambda found: -found[1])], {"reason": frame.text("Reason"), "records": frame.number("Records")}, alt="Rejects by reason")  # fmt: skip
     with right:
         st.subheader("By file", anchor=False)
-        frame.table(shown[:1000], {"source": frame.text("Source"), "file": frame.text("File"), "reason": frame.text("Reason"), "records": frame.number("Records"), "first_records": frame.text("At record")}, alt="Rejects by file")  # fmt: skip
+        frame.table([{**row, "file": tail(row["file"])} for row in shown[:1000]], {"source": frame.text("Source"), "file": frame.text("File"), "reason": frame.text("Reason"), "records": frame.number("Records"), "first_records": frame.text("At record")}, alt="Rejects by file")  # fmt: skip
         if len(shown) > 1000:
             st.caption(f"The first 1,000 of {len(shown):,}; the SQL page has `rejects` whole.")
+
+
+def tail(path: str, parts: int = 3) -> str:
+    """The end of a path, which tells files of a source apart.
+
+    >>> tail("/data/general/handbook/a.jsonl")
+    '…/general/handbook/a.jsonl'
+    """
+    pieces = path.split("/")
+    return path if len(pieces) <= parts else "…/" + "/".join(pieces[-parts:])
 
 
 def rules(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
@@ -192,7 +230,11 @@ def rules(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
         cluster = snapshot.summary["largest_cluster"]
         if cluster["dropped"]:
             st.markdown(f"The largest cluster dropped **{cluster['dropped']:,}** documents for one.")
-            st.page_link("pages/curation.py", label=f"Look at their keeper {cluster['keeper'][:12]}", icon=":material/arrow_forward:", query_params=frame.address(owner, view="Documents", doc=cluster["keeper"]))  # fmt: skip
+            jump(
+                f"Look at their keeper {cluster['keeper'][:12]}",
+                view="Documents",
+                doc=cluster["keeper"],
+            )
         st.subheader("Personal data", anchor=False)
         frame.table([{"type": kind, "action": action} for kind, action in sorted(snapshot.identity["pii"].items())], {"type": frame.text("Type"), "action": frame.text("Action")}, alt="What is done about each type of personal data")  # fmt: skip
 

@@ -33,7 +33,7 @@ def show_document(owner: Claim, found: Explanation, lineage_link: bool = True) -
     """All that the snapshot knows of a document."""
     heading(found)
     if lineage_link:
-        where = frame.address(owner, doc=found.document["doc_id"])
+        where = frame.address(owner, document=found.document["doc_id"])
         st.page_link("pages/lineage.py", label="Runs and steps that saw it", icon=":material/account_tree:", query_params=where)  # fmt: skip
     reasons(found.decision)
     if found.decision["partner"]:
@@ -90,7 +90,9 @@ def partner(found: Explanation) -> None:
     with this:
         text_block(mine, "This document")
     with that:
-        text_block(theirs, f"Its partner {other['own_id'] or other['doc_id'][:12]}, source {other['source']}")
+        text_block(
+            theirs, f"Its partner {other.get('own_id') or other['doc_id'][:12]}, source {other['source']}"
+        )
 
 
 def text_block(marked: str, caption: str) -> None:

@@ -46,11 +46,11 @@ def choose_version() -> None:
         known = names.recipe_names(lake) if lake else []
         if lake and known:
             latest = max(known, key=lambda name: _claimed(lake, name))
-            name = st.selectbox("Recipe", known, index=known.index(latest), key=RECIPE, bind="query-params")
+            with addressed(RECIPE, [latest, *(name for name in known if name != latest)], always=True):
+                name = st.selectbox("Recipe", known, key=RECIPE)
             versions = [str(found.version) for found in reversed(names.claims(lake, name))]
-            st.selectbox(
-                "Version", versions, key=VERSION, bind="query-params", help="The newest stands first."
-            )
+            with addressed(VERSION, versions, always=True):
+                st.selectbox("Version", versions, key=VERSION, help="The newest stands first.")
         st.caption(f"Lake `{lake_root()}`")
         st.button("Reload", icon=":material/refresh:", type="tertiary", help="Read the lake again.")
 
@@ -67,9 +67,30 @@ def chosen_version(lake: Lake) -> Claim | None:
     return next((found for found in known if str(found.version) == number), known[-1] if known else None)
 
 
+@contextmanager
+def addressed(key: str, options: Sequence[str], always: bool = False) -> Iterator[None]:
+    """Around a choice that stands in the address: what the address asks for comes first, then what was chosen, then options[0].
+
+    Streamlit's own `bind` leaves out what is the default today (a link must name its version still tomorrow), and forgets
+    what was set before a widget is first drawn.
+    """
+    asked, seen = st.query_params.get(key), f"{key} in the address"
+    if asked in options and asked != st.session_state.get(seen):  # a link, or the browser's way back
+        st.session_state[key] = asked
+    elif st.session_state.get(key) not in options:
+        st.session_state[key] = options[0]
+    yield
+    chosen = st.session_state[key]
+    if always or chosen != options[0]:
+        st.query_params[key] = st.session_state[seen] = chosen
+    else:
+        st.query_params.pop(key, None)
+        st.session_state.pop(seen, None)
+
+
 def page(title: str, about: str, show: Callable[[Lake, Claim], None]) -> None:
     """A page's title and content, or what to do where the lake has nothing for it."""
-    if ENTERED not in st.session_state:
+    if not st.session_state.pop(ENTERED, False):
         # The first request of a server was this page's address: until `st.navigation` was called once, Streamlit runs the
         # files of pages/ without the entry. The entry then draws the frame and runs the page again inside it.
         from app.main import main
@@ -87,7 +108,7 @@ def page(title: str, about: str, show: Callable[[Lake, Claim], None]) -> None:
 
 
 STYLE = """<style>
-.stMainBlockContainer {padding-top: 2.5rem; padding-bottom: 3rem; max-width: 1500px;}
+.stMainBlockContainer {padding-top: 2.5rem; padding-bottom: 3rem; padding-left: 3.5rem; padding-right: 3.5rem; max-width: 1500px;}
 [data-testid="stMetricValue"] {font-variant-numeric: tabular-nums;}
 </style>"""
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#2F6B4F"/>

@@ -11,16 +11,16 @@ from app.pages import frame, loaded
 from corpus import names
 from corpus.errors import UnknownName
 from corpus.facts import read_facts
-from corpus.lake import Lake
+from corpus.lake import Lake, Manifest
 from corpus.names import Claim
-from corpus.views import checkpoint_rows
+from corpus.run_rows import checkpoint_rows
 
 SHOWN_PIECES = 2_000
 
 
 def show(lake: Lake, owner: Claim) -> None:
     kinds = ["Checkpoint", "Document"]
-    asked = st.query_params.get("doc")
+    asked = st.query_params.get("document")
     kind = st.segmented_control("Start from", kinds, default=kinds[bool(asked)], key="from", required=True)
     if kind == "Document":
         document(lake, owner)
@@ -66,8 +66,7 @@ def diagram(lake: Lake, lineage: dict[str, Any], run_id: str, step: int) -> str:
     mixture = lake.get("mixture", lineage["mixture_id"])
     snapshot = lake.get("snapshot", lineage["snapshot_id"])
     lines = ["flowchart LR"]
-    for number, (source, tally) in enumerate(sorted(snapshot.summary["sources"].items())):
-        lines.append(f'  s{number}["{_label(source)}<br/>{tally["kept"]:,} of {tally["documents"]:,} kept"] --> snapshot')  # fmt: skip
+    lines.append(f'  sources["{_sources(snapshot)}"] --> snapshot')
     for kind, id in snapshot.parents:
         if kind == "holdout":
             lines.append(f'  held["held-out set<br/>{id[:8]}"] -. excluded .-> snapshot')
@@ -87,6 +86,13 @@ def diagram(lake: Lake, lineage: dict[str, Any], run_id: str, step: int) -> str:
 
 def _cards(lake: Lake, run_id: str, step: int) -> list[str]:
     return [card.id for card in lake.artifacts("scorecard") if (head := card.summary["header"]).get("run_id") == run_id and head.get("step") == step]  # fmt: skip
+
+
+def _sources(snapshot: Manifest, most: int = 10) -> str:
+    """One box for all sources: each with the documents that were kept of those that were read."""
+    tallies = sorted(snapshot.summary["sources"].items())
+    lines = [f"{_label(name)} {tally['kept']:,} / {tally['documents']:,}" for name, tally in tallies[:most]]
+    return "<br/>".join(lines + ([f"and {len(tallies) - most} more"] if len(tallies) > most else []))
 
 
 def _label(words: str) -> str:
@@ -125,7 +131,7 @@ PIECE_COLUMNS = {
 
 
 def document(lake: Lake, owner: Claim) -> None:
-    asked = st.text_input("Document", key="doc", bind="query-params", placeholder="a doc_id, the start of one, or a source's own id")  # fmt: skip
+    asked = st.text_input("Document", key="document", bind="query-params", placeholder="a doc_id, the start of one, or a source's own id")  # fmt: skip
     if not asked:
         st.caption("Documents and their ids stand on the Curation page, in the steps of a checkpoint, and in SQL.")  # fmt: skip
         return

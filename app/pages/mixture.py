@@ -75,7 +75,7 @@ def ledger(lake: Lake, owner: Claim, run: str, mixture: Manifest, plan: MixPlan)
     """Tokens over the steps, and at one step exactly, by epoch."""
     st.subheader("Ledger", anchor=False)
     rows = loaded.ledger(str(lake.root), mixture.id, 60)
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         st.altair_chart(charts.ledger_areas([row for row in rows if row["tokens"] or row["step"] == 0]), alt="Areas: tokens consumed by source over the steps of the plan")  # fmt: skip
     with right:

@@ -26,7 +26,7 @@ def show(lake: Lake, owner: Claim) -> None:
     progress(lake, owner)
     st.subheader(f"Sources of {owner}", anchor=False)
     sources(lake, owner)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([2, 3], gap="large")
     with left:
         st.subheader("Versions of recipes", anchor=False)
         frame.table(recipe_rows(lake), RECIPE_COLUMNS, alt="Versions of recipes and what each has")

@@ -47,11 +47,13 @@ def show(lake: Lake, owner: Claim) -> None:
         frame.empty(f"{owner} has no scorecard yet.", "tilth eval RECIPE")
         return
     cards = loaded.scorecards(str(lake.root), owner.name, owner.version, ids)
-    view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="view", bind="query-params", required=True, label_visibility="collapsed") or VIEWS[0]  # fmt: skip
+    view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="section", bind="query-params", required=True, label_visibility="collapsed") or VIEWS[0]  # fmt: skip
     stored = choose(lake, owner, ids, cards)
     if view == "Verdict":
-        verdict(stored)
+        selection = verdict(stored)
         trade_off(stored)
+        if selection:
+            gates(selection)
     elif view == "Scores":
         scores(stored)
     elif not stored.candidates:
@@ -82,24 +84,34 @@ def choose(lake: Lake, owner: Claim, ids: tuple[str, ...], cards: Mapping[str, S
 # ── the gate and the selection ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def verdict(stored: Stored) -> None:
-    gate = verdicts.stored_gate(stored.owner)
-    if gate is None:
+def verdict(stored: Stored) -> Selection | None:
+    """The recipe's gate over the stored scorecards, and what it selects."""
+    if verdicts.stored_gate(stored.owner) is None:
         st.info("The recipe has no gate, so there is no verdict. The comparisons stand for themselves.", icon=":material/info:")  # fmt: skip
-        return
+        return None
     champion = json.dumps(names.alias(stored.lake, stored.owner.name, "champion"), sort_keys=True)
     with frame.guarded():
         selection = loaded.selection(*stored.key, champion)
         if selection is None:
             st.info("Only the baseline was scored so far.", icon=":material/inbox:")
-            return
+            return None
         banner(selection)
         candidates(selection)
-        for row in selection.rows:
-            color, icon = WORDS[row.gate.verdict]
-            with st.expander(f"Gate of {frame.plain(row.name)}: :{color}[{row.gate.verdict}]", icon=icon, expanded=True):  # fmt: skip
-                rules(row.gate)
-        st.caption(f"The baseline of the gate is {frame.plain(selection.rows[0].gate.baseline)}; its confidence {gate.confidence:.0%}. Guards are tests of non-inferiority, adjusted together (Holm).")  # fmt: skip
+        return selection
+    return None
+
+
+def gates(selection: Selection) -> None:
+    """Every rule of the gate for every candidate."""
+    st.subheader("The gate, rule by rule", anchor=False)
+    for row in selection.rows:
+        color, icon = WORDS[row.gate.verdict]
+        with st.expander(f"{frame.plain(row.name)}: :{color}[{row.gate.verdict}]", icon=icon, expanded=True):
+            rules(row.gate)
+    st.caption(
+        f"Against {frame.plain(selection.rows[0].gate.baseline)}. A gain is tested against no change. A guard is a test of non-inferiority: it holds when harm beyond its margin is "
+        "refuted, and cannot tell otherwise; guards are adjusted together (Holm)."
+    )
 
 
 def banner(selection: Selection) -> None:
@@ -115,7 +127,7 @@ def candidates(selection: Selection) -> None:
     target, metric = selection.axes[0]
     rows = [
         {
-            "checkpoint": row.name, "gate": row.gate.verdict, "objective": row.objective, "interval": interval(row.low, row.high), "p_best": row.p_best,
+            "checkpoint": row.name, "gate": row.gate.verdict, "objective": row.objective, "interval": f"[{row.low:.4f}, {row.high:.4f}]", "p_best": row.p_best,
             "pareto": row.pareto, "dominated": ", ".join(row.dominated_by), "champion": row.against_champion.verdict if row.against_champion else "",
         }
         for row in selection.rows
@@ -136,9 +148,9 @@ def candidates(selection: Selection) -> None:
 def rules(result: GateResult) -> None:
     rows = [
         {
-            "rule": f"{rule.kind}: {rule.target} {rule.metric} {rule.criterion}", "baseline": rule.baseline, "candidate": rule.candidate, "delta": signed(rule.delta),
-            "interval": interval(rule.low, rule.high), "p": rule.p_adjusted, "n": rule.num_items, "mde": rule.minimum_detectable, "verdict": word(rule.verdict, rule.num_needed),
-            "holds": {True: "yes", False: "no", None: "cannot tell"}[rule.passed],
+            "rule": f"{rule.kind}: {rule.target} {rule.metric} {rule.criterion}", "holds": {True: "holds", False: "broken", None: "cannot tell"}[rule.passed], "verdict": str(rule.verdict),
+            "delta": f"{rule.delta:+.4f}", "interval": f"[{rule.low:+.4f}, {rule.high:+.4f}]", "p": f"{rule.p_adjusted:.2g}", "n": rule.num_items, "needed": rule.num_needed,
+            "baseline": rule.baseline, "candidate": rule.candidate, "mde": rule.minimum_detectable,
         }
         for rule in result.rules
     ]  # fmt: skip
@@ -146,9 +158,10 @@ def rules(result: GateResult) -> None:
 
 
 RULE_COLUMNS = {
-    "rule": frame.text("Rule", 300), "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Checkpoint", "%.4f"), "delta": frame.text("Change"), "interval": frame.text("95% interval"),
-    "p": frame.number("p", "%.3g", help="a gain: against no change; a guard: against harm of the margin"), "n": frame.number("Items"),
-    "mde": frame.number("Smallest visible", "%.4f", help="the smallest true change that these items would show with a power of 80%"), "verdict": frame.text("Verdict", 260), "holds": frame.text("Holds"),
+    "rule": frame.text("Rule", 310), "holds": frame.text("It", 85), "verdict": frame.text("Verdict", 185), "delta": frame.text("Change", 75), "interval": frame.text("95% interval", 140),
+    "p": frame.text("p", 65, help="a gain: against no change; a guard: against harm of its margin, adjusted"), "n": frame.number("Items", width=60),
+    "needed": frame.number("Would decide", width=95, help="about how many items like these would decide"), "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Checkpoint", "%.4f"),
+    "mde": frame.number("Smallest visible", "%.4f", help="the smallest true change that these items would show with a power of 80%"),
 }  # fmt: skip
 
 
@@ -172,11 +185,13 @@ def trade_off(stored: Stored) -> None:
     if not rows:
         st.caption("Nothing to show: choose a checkpoint.")
         return
-    prefix = f"change against {stored.baseline}: " if mode == "change" else ""
-    titles = [f"{prefix}{axis} ({DIRECTION[find_metric(axis.rpartition(' ')[2]).lower_is_better]})" for axis in (x, y)]  # fmt: skip
-    lines = thresholds(stored, x, y) if mode == "change" else {}
-    st.altair_chart(charts.pareto(rows, titles[0], titles[1], lines), alt=f"Scatter of checkpoints with 95% intervals: {titles[0]} across, {titles[1]} up")  # fmt: skip
-    st.caption("Crosses are 95% intervals. " + ("The solid lines are no change; a dashed line is the harm that the gate still allows. Paired by item, so they are far narrower than those of the values." if mode == "change" else "These intervals count the items' own spread; two that overlap can still differ surely: see the change."))  # fmt: skip
+    word = "change of " if mode == "change" else ""
+    lines = thresholds(stored, x, y) if mode == "change" else []
+    titles = f"{word}{x}", f"{word}{y}"
+    st.altair_chart(charts.pareto(rows, titles, lines), alt=f"Scatter of checkpoints with 95% intervals: {titles[0]} across, {titles[1]} up")  # fmt: skip
+    sides = [f"{axis}: {DIRECTION[find_metric(axis.rpartition(' ')[2]).lower_is_better]}" for axis in (x, y)]
+    told = f"Changes against {stored.baseline}, paired by item; a dashed line is the harm that the gate still allows. " if mode == "change" else "Intervals of values hold the items' own spread: two that overlap can still differ surely, see the change. "  # fmt: skip
+    st.caption(frame.plain(f"{'; '.join(sides)}. Crosses are 95% intervals. {told}"))
 
 
 def default_axes(owner: Claim, known: list[str]) -> tuple[str, str]:
@@ -217,16 +232,16 @@ def absolute(stored: Stored, values: list[verdicts.Value], x: str, y: str) -> li
     return rows
 
 
-def thresholds(stored: Stored, x: str, y: str) -> dict[str, float]:
-    """Zero on both axes, and the gate's margins where it guards them against this baseline."""
-    lines = {"x zero": 0.0, "y zero": 0.0}
+def thresholds(stored: Stored, x: str, y: str) -> list[dict[str, Any]]:
+    """No change on both axes, and the gate's margins where it guards them against this baseline."""
+    lines: list[dict[str, Any]] = [{"x": 0.0, "label": "no change"}, {"y": 0.0, "label": "no change"}]
     gate: Gate | None = verdicts.stored_gate(stored.owner)
     values = {f"{one.target} {one.metric}": one.value for one in loaded.values(*stored.key) if one.checkpoint == stored.baseline}  # fmt: skip
     for _, target, metric, guard in gate.rules() if gate else []:
         axis = f"{target} {metric}"
         if guard is not None and axis in (x, y) and axis in values:
-            sign = 1 if METRICS[metric].lower_is_better else -1
-            lines[f"{'x' if axis == x else 'y'} margin"] = sign * guard.margin.absolute(values[axis])
+            limit = (1 if METRICS[metric].lower_is_better else -1) * guard.margin.absolute(values[axis])
+            lines.append({"x" if axis == x else "y": limit, "label": f"gate: {guard}", "limit": True})
     return lines
 
 
@@ -255,18 +270,6 @@ def scores(stored: Stored) -> None:
     columns = {"target": frame.text("Task"), "metric": frame.text("Metric"), "better": frame.text("Better is"), "items": frame.number("Items")} | {name: frame.text(name) for name in order}  # fmt: skip
     frame.table(list(rows.values()), columns, alt="Scores of every checkpoint with standard errors", most=24)
     st.caption("Value ± standard error, clustered where items belong together. The baseline stands first.")
-
-
-def interval(low: float, high: float) -> str:
-    return f"[{low:+.4f}, {high:+.4f}]" if low < 0 or high < 0 else f"[{low:.4f}, {high:.4f}]"
-
-
-def signed(delta: float) -> str:
-    return f"{delta:+.4f}"
-
-
-def word(verdict: Any, needed: int | None) -> str:
-    return f"{verdict} (about {needed:,} items would decide)" if needed else str(verdict)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.pages import frame
 from app.questions import write_rows
-from corpus import sql
+from corpus.console import run_query_in_process
 from corpus.errors import TilthError
 from corpus.lake import Lake
 from corpus.names import Claim
@@ -55,7 +55,6 @@ FROM mixtures m
 ORDER BY m.epochs DESC""",
 }
 LIMITS = [100, 1_000, 10_000]
-SECONDS = 30.0
 
 
 def show(lake: Lake, owner: Claim) -> None:
@@ -87,7 +86,7 @@ def answer(lake: Lake, query: str, limit: int) -> dict[str, Any]:
     started = time.monotonic()
     try:
         with st.spinner("Running …"):
-            found = sql.run_query(lake, query, limit=limit, seconds=SECONDS)
+            found = run_query_in_process(lake.root, query, limit=limit)
     except TilthError as error:
         return {"query": query, "error": str(error)}
     return {"query": query, "table": found.table, "cut": found.cut, "seconds": time.monotonic() - started}

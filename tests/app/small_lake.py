@@ -93,7 +93,7 @@ def write_corpus(folder: Path) -> None:
     planted = [
         prose[1], near, "Too short to keep.", f"Write to {PLANTED_EMAIL}. {_sentences(draw, PROSE)}",
         f"Her number is SSN {PLANTED_SSN} and so it goes. {_sentences(draw, PROSE)}",
-        f"<script>alert('x')</script> & **markdown** $x$ {_sentences(draw, PROSE)}", "\n".join(["The same line again and again."] * 9),
+        f"<script>alert('x')</script> & **markdown** $x$ {_sentences(draw, PROSE)}", "\n".join(["The same line again and again."] * 9), *prose[2:5],
     ]  # fmt: skip
     _write_jsonl(folder / "prose" / "one.jsonl", "p", [*prose, *planted])
     (folder / "prose" / "two.jsonl").write_text('{"text": 5}\n{"id": "no text"}\nnot json\n', "utf-8")

@@ -1,0 +1,104 @@
+"""The app's verdicts are those of the command line, and items add up to what comparisons say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.evaluation import baseline_of
+from app.verdicts import (
+    compare_all,
+    default_baseline,
+    flip_counts,
+    item_changes,
+    largest_changes,
+    open_cards,
+    select_stored,
+    stored_gate,
+    values,
+)
+from corpus import names
+from corpus.lake import Lake
+from corpus.names import Claim
+from evals.scorecard import Scorecard
+from evals.select import select
+from tests.app.small_lake import QUESTIONS
+
+
+@pytest.fixture(scope="module")
+def lake(small_lake: Path) -> Lake:
+    return Lake.open(small_lake, create=False)
+
+
+@pytest.fixture(scope="module")
+def owner(lake: Lake) -> Claim:
+    return names.claims(lake, "small")[-1]
+
+
+@pytest.fixture(scope="module")
+def cards(lake: Lake, owner: Claim) -> dict[str, Scorecard]:
+    return open_cards(lake, owner)
+
+
+def test_the_base_stands_first_and_is_the_baseline(owner: Claim, cards: dict[str, Scorecard]) -> None:
+    assert list(cards) == ["base/4", "replay-00/4", "replay-30/4"]
+    assert default_baseline(owner, cards) == "base/4" == baseline_of("base_model", cards)
+
+
+def test_the_stored_gate_selects_what_the_flow_selected(
+    lake: Lake, owner: Claim, cards: dict[str, Scorecard]
+) -> None:
+    gate = stored_gate(owner)
+    assert gate is not None
+    expected = select(gate, cards["base/4"], [cards["replay-00/4"], cards["replay-30/4"]])
+    assert select_stored(lake, owner, cards) == expected
+
+
+def test_without_a_gate_or_candidates_nothing_is_selected(
+    lake: Lake, owner: Claim, cards: dict[str, Scorecard]
+) -> None:
+    gateless = Claim(owner.name, owner.version, owner.fingerprint, {**owner.recipe, "gate": None})
+    assert select_stored(lake, gateless, cards) is None
+    assert select_stored(lake, owner, {"base/4": cards["base/4"]}) is None
+    assert select_stored(lake, owner, {}) is None
+
+
+def test_a_scorecard_beside_itself_shows_no_change(cards: dict[str, Scorecard]) -> None:
+    found, refused = compare_all(cards["base/4"], {"itself": cards["base/4"]})
+    assert not refused
+    assert {(row.delta, row.p_value) for row in found["itself"]} == {(0.0, 1.0)}
+    assert (
+        largest_changes(item_changes(cards["base/4"], cards["base/4"], "holdout", "bits_per_byte"), 5) == []
+    )
+
+
+def test_scorecards_on_other_items_are_refused_by_name(cards: dict[str, Scorecard]) -> None:
+    card = cards["replay-30/4"]
+    tasks = {
+        name: head.model_copy(update={"task_hash": "0" * 32, "items_hash": "0" * 32})
+        for name, head in card.header.tasks.items()
+    }
+    other = Scorecard(card.header.model_copy(update={"tasks": tasks}), card.rows)
+    found, refused = compare_all(cards["base/4"], {"other": other, "same": card})
+    assert list(found) == ["same"]
+    assert "different items" in refused["other"]
+
+
+def test_flips_add_up_to_the_difference_of_accuracies(cards: dict[str, Scorecard]) -> None:
+    changes = item_changes(cards["base/4"], cards["replay-00/4"], "endings", "acc")
+    counts = flip_counts(changes)
+    assert sum(counts.values()) == QUESTIONS
+    scored = {
+        one.checkpoint: one.value for one in values(cards) if (one.target, one.metric) == ("endings", "acc")
+    }
+    assert counts["gained"] - counts["lost"] == pytest.approx(
+        QUESTIONS * (scored["replay-00/4"] - scored["base/4"])
+    )
+
+
+def test_largest_changes_come_first(cards: dict[str, Scorecard]) -> None:
+    changes = item_changes(cards["base/4"], cards["replay-30/4"], "holdout", "bits_per_byte")
+    sizes = [abs(row["change"]) for row in largest_changes(changes, 1000)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) <= changes.height
