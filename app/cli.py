@@ -54,7 +54,7 @@ def explain(error: Exception) -> tuple[str, int]:
             "; ".join(line.strip() for line in lines) if error.exit_code == 2 else str(error)
         ), error.exit_code
     if isinstance(error, TyperException):
-        return f"{error.format_message()} `tilth --help` tells what there is.", error.exit_code
+        return f"{error.format_message().rstrip('.')}. `tilth --help` tells what there is.", error.exit_code
     where = "".join(f"{note}: " for note in getattr(error, "__notes__", []))
     if isinstance(error, OSError):
         return f"{where}{error}. What was finished is kept; the same command resumes.", 1

@@ -1,0 +1,79 @@
+"""The command line in tests: `tilth(…)` in this process, `start(…)` as a process of its own that can be killed."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+from app import cli
+
+REPOSITORY = Path(__file__).parents[2]
+
+# Small work is done without workers; here every stage that can have them has them.
+DRIVER = """
+import sys
+import corpus.ingest, quality.curate, quality.measure
+corpus.ingest.SMALL_BYTES = quality.measure.SMALL_BYTES = quality.curate.SMALL_ROWS = -1
+from app.cli import main
+if __name__ == "__main__":
+    main()
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+def tilth(*arguments: object) -> Said:
+    """Run a command in this process; what it printed and its exit code."""
+    out, err = io.StringIO(), io.StringIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with mock.patch.object(sys, "argv", ["tilth", *map(str, arguments)]):
+            with redirect_stdout(out), redirect_stderr(err):
+                cli.main()
+    except SystemExit as end:
+        return Said(int(end.code or 0), out.getvalue(), err.getvalue())
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    raise AssertionError("the entry point came back")
+
+
+@contextmanager
+def start(*arguments: object, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """The same command as a process with workers, in a session of its own; nothing of it is left behind."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    with (cwd / "out").open("a") as out, (cwd / "err").open("a") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER, *map(str, arguments)], cwd=cwd, env=environment, stdout=out, stderr=err, text=True, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_until(process: subprocess.Popen[str], happened: Callable[[], bool], seconds: float = 120) -> bool:
+    """Wait for something to happen; False if the process ended before."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if process.poll() is not None:
+            return happened()
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.005)
+    return True
