@@ -17,7 +17,7 @@ from corpus import names
 from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest
 from corpus.part import Part
-from corpus.run_rows import all_checkpoint_rows, line_rows, run_rows
+from corpus.run_rows import all_checkpoint_rows, event_rows, metric_rows, run_rows
 from corpus.schema import DATASETS, OPERATORS
 
 # dataset → kind of the artifact whose manifests list its parts
@@ -223,6 +223,7 @@ _TABLES: dict[str, Callable[[Lake], list[dict[str, Any]]]] = {
     "contamination": lambda lake: [],
     "runs": run_rows,
     "checkpoints": all_checkpoint_rows,
-    **{name: partial(line_rows, dataset=name) for name in ("metrics", "events")},
+    "metrics": metric_rows,
+    "events": event_rows,
     **{name: partial(read_facts, dataset=name) for name in ("signoffs", "audits", "erased")},
 }

@@ -6,6 +6,7 @@ Who writes these files is `trainer.run_folder`; here is only what SQL and the ap
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,14 +34,19 @@ def all_checkpoint_rows(lake: Lake) -> Rows:
     return [row for folder in run_folders(lake) for row in checkpoint_rows(folder)]
 
 
-def line_rows(lake: Lake, dataset: str) -> Rows:
-    """Rows of `metrics` or `events` of every run; of steps run more than once, those of the last attempt."""
-    return [
-        row
-        for folder in run_folders(lake)
-        for row in latest_attempts(json_lines(folder / f"{dataset}.jsonl"))
-        if row.get("run_id") == folder.name
-    ]
+def metric_rows(lake: Lake) -> Rows:
+    """Rows of `metrics` of every run, without those that a later attempt took back."""
+    return [row for rows in _line_rows(lake, "metrics") for row in latest_attempts(rows)]
+
+
+def event_rows(lake: Lake) -> Rows:
+    """Rows of `events` of every run and attempt: what happened is not undone by another attempt."""
+    return [row for rows in _line_rows(lake, "events") for row in rows]
+
+
+def _line_rows(lake: Lake, dataset: str) -> Iterator[Rows]:
+    for folder in run_folders(lake):
+        yield [row for row in json_lines(folder / f"{dataset}.jsonl") if row.get("run_id") == folder.name]
 
 
 def checkpoint_rows(run_folder: Path) -> Rows:
@@ -67,12 +73,20 @@ def _object(line: bytes) -> Iterator[dict[str, Any]]:
 
 
 def latest_attempts(rows: Rows) -> Rows:
-    """Of steps that were run more than once (after a kill), the rows of the last attempt."""
-    last: dict[Any, int] = {}
+    """The rows that count: an attempt goes on from a checkpoint, and from its first step on takes back what was before.
+
+    So no curve has two values at a step, nor a piece of a future that did not come.
+    """
+    first: dict[int, int] = {}
     for row in rows:
-        step, attempt = row.get("step"), row.get("attempt") or 0
-        last[step] = max(last.get(step, 0), attempt)
-    return [row for row in rows if (row.get("attempt") or 0) == last[row.get("step")]]
+        attempt, step = row.get("attempt") or 0, row.get("step") or 0
+        first[attempt] = min(first.get(attempt, step), step)
+    taken_back: dict[int, float] = {}  # attempt → the first step that a later one did again
+    bound = math.inf
+    for attempt in sorted(first, reverse=True):
+        taken_back[attempt] = bound
+        bound = min(bound, first[attempt])
+    return [row for row in rows if (row.get("step") or 0) < taken_back[row.get("attempt") or 0]]
 
 
 def _json(path: Path) -> dict[str, Any]:

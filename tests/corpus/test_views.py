@@ -18,7 +18,7 @@ from corpus.facts import read_facts
 from corpus.guard import QueryError
 from corpus.lake import Lake, Manifest
 from corpus.relations import Relations, snapshot_rows
-from corpus.run_rows import checkpoint_rows, json_lines
+from corpus.run_rows import checkpoint_rows, json_lines, latest_attempts
 from corpus.schema import DATASETS
 from corpus.sql import run_query
 from corpus.sql_catalog import write_catalog
@@ -160,11 +160,8 @@ def run_rows(lake: Lake, dataset: str, runs: Iterable[str]) -> Rows:
                 }
             )
         else:
-            rows += [
-                row
-                for row in json_lines(folder / f"{dataset}.jsonl")
-                if (row["attempt"], row["step"]) != (1, 25)
-            ]
+            lines = json_lines(folder / f"{dataset}.jsonl")
+            rows += [row for row in lines if dataset == "events" or row["attempt"] == 2 or row["step"] < 25]
     return [{name: row.get(name) for name in DATASETS[dataset].names} for row in rows]
 
 
@@ -368,7 +365,7 @@ def test_a_torn_last_line_is_not_there_yet(tmp_path: Path) -> None:
     lake = Lake.open(tmp_path / "lake")
     run = write_run(lake, "c" * 32, "growing")
     before = ask(lake, "FROM all_metrics ORDER BY step")
-    assert [(row["attempt"], row["step"]) for row in before] == [(1, 10), (1, 20), (2, 25), (1, 30)]
+    assert [(row["attempt"], row["step"]) for row in before] == [(1, 10), (1, 20), (2, 25)]
     path = lake.runs / run / "metrics.jsonl"
     whole = path.read_text().rpartition("\n")[0] + "\n"
     path.write_text(whole + json.dumps(line(run, 2, 5, 30, name="loss", value=0.5)))
@@ -376,6 +373,22 @@ def test_a_torn_last_line_is_not_there_yet(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write("\n")
     assert [row["value"] for row in ask(lake, "FROM all_metrics WHERE step = 30")] == [0.5]
+
+
+def test_an_attempt_takes_back_what_came_after_its_checkpoint() -> None:
+    steps = [(1, 0), (1, 10), (1, 20), (1, 30), (2, 20), (2, 30), (2, 40), (3, 30)]
+    rows = [line("r", attempt, 0, step) for attempt, step in steps]
+    kept = [(row["attempt"], row["step"]) for row in latest_attempts(rows)]
+    assert kept == [(1, 0), (1, 10), (2, 20), (3, 30)]
+    assert latest_attempts(rows[:4]) == rows[:4] and latest_attempts([]) == []
+
+
+def test_events_of_every_attempt_stay(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    run = write_run(lake, "c" * 32, "twice")
+    crossed = [line(run, 1, 5, 20, kind="tolerance_crossed"), line(run, 2, 0, 20, kind="started")]
+    write_lines(lake.runs / run / "events.jsonl", crossed)
+    assert [row["kind"] for row in ask(lake, "FROM all_events")] == ["tolerance_crossed", "started"]
 
 
 def test_a_damaged_line_costs_itself_alone(tmp_path: Path) -> None:
