@@ -54,6 +54,11 @@ def run_query_in_process(
     return _shared.stream(lake_root, query, limits=limits, seconds=seconds, raw=raw).read()
 
 
+def warm_up() -> None:
+    """Start the worker of `run_query_in_process` ahead of the first query; returns at once."""
+    _shared.warm()
+
+
 class Console:
     """Workers that answer queries; threads may share one. `close` ends them all."""
 
@@ -158,11 +163,9 @@ class _Worker:
     def ask(self, request: dict[str, Any], seconds: float) -> Iterator[Any]:
         """The schema, then batches, all as bytes; last a dict. Kills the worker if it is waited for too long."""
         self._at_rest = False
+        self._await_start()
         left = seconds + _GRACE
         try:
-            if self._fresh:
-                self._receive(_START_SECONDS)
-                self._fresh = False
             self._near.send_bytes(json.dumps(request).encode())
             while True:
                 since = time.monotonic()
@@ -184,6 +187,16 @@ class _Worker:
         except (EOFError, OSError) as error:
             raise QueryError(
                 "the query ended the process it ran in; most likely it needs more memory than it may have. Ask for less, or aggregate."
+            ) from error
+
+    def _await_start(self) -> None:
+        try:
+            if self._fresh:
+                self._receive(_START_SECONDS)
+                self._fresh = False
+        except (TimeoutError, EOFError, OSError) as error:
+            raise TilthError(
+                f"the process for queries did not start. To see why: {sys.executable} -c 'import corpus.sql'"
             ) from error
 
     def _receive(self, seconds: float) -> tuple[bytes, bytes]:

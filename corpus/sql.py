@@ -57,6 +57,7 @@ def run_query(
     """The rows of one SELECT (or DESCRIBE, SUMMARIZE, SHOW) over the lake's views, as an Arrow table.
 
     Cells and bytes are limited too where rows are (`corpus.answer.CONSOLE`). `raw` adds `raw_documents`, text unmasked.
+    What a person typed goes through `corpus.console`: here, one list of four billion numbers takes the machine's memory.
     Raises QueryError for a query that is wrong or not allowed, QueryTimeout after `seconds`.
     """
     limits = EVERYTHING if limit is None else Limits(rows=limit)

@@ -21,7 +21,7 @@ import pytest
 from corpus import names
 from corpus.answer import CONSOLE, EVERYTHING
 from corpus.console import Console, run_query_in_process
-from corpus.errors import UnknownName
+from corpus.errors import TilthError, UnknownName
 from corpus.guard import QueryError, QueryTimeout
 from corpus.lake import Lake
 from tests.corpus.attacks import DEAF, ENDLESS, HUNGRY, READS, REVEALS, WRITES
@@ -284,6 +284,12 @@ time.sleep(60)
         ),
         5,
     )
+
+
+def test_a_worker_that_cannot_start_says_how_to_see_why(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corpus.console._PROGRAM", "raise SystemExit(1)")
+    with Console(spare=0) as console, pytest.raises(TilthError, match="did not start"):
+        console.stream(lake.root, "SELECT 1")
 
 
 def test_the_shared_console_cuts_like_the_others(lake: Lake) -> None:

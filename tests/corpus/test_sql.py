@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,9 @@ from hypothesis import strategies as st
 
 from corpus import names, sql
 from corpus.answer import CONSOLE, EVERYTHING, Limits
+from corpus.facts import write_facts
 from corpus.guard import QUERY_BYTES, QueryError, QueryTimeout
-from corpus.lake import Lake
+from corpus.lake import Lake, Manifest
 from corpus.sql import run_query, stream_query
 from corpus.sql_catalog import write_catalog
 from corpus.views import VIEWS
@@ -311,6 +314,40 @@ def test_documents_join_with_themselves_by_id(lake: Lake) -> None:
 
 
 # ── two at once ──
+
+
+def test_readers_see_whole_states_while_a_writer_works(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    stop, seen = threading.Event(), list[tuple[int, int]]()
+
+    def read() -> None:
+        while not stop.is_set():
+            found = run_query(
+                lake,
+                "SELECT (SELECT count(*) FROM rejects), (SELECT count(*) FROM all_rejects), (SELECT count(*) FROM erased)",
+            )
+            seen.append(tuple(column[0].as_py() for column in found.table.columns[:2]))
+
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        for number in range(1, 16):
+            owner = names.claim(lake, "growing", f"{number:032x}", {})
+            table = pa.table({"source": ["s"] * number, "position": range(number)})
+            parts = {"rejects": (lake.write_part("rejects", f"{number:032x}", table),)}
+            attach(
+                lake, owner, lake.commit(Manifest("documents", f"{number:032x}", "ingest", 1, {}, (), parts))
+            )
+            write_facts(lake, "erased", [{"doc_id": f"{number:032x}"}])
+            write_catalog(lake)
+        stop.set()
+        for reader in readers:
+            reader.result()
+    every = [number * (number + 1) // 2 for number in range(16)]
+    assert (
+        len(seen) > 2
+        and {now for now, _ in seen} <= set(range(16))
+        and {all_ for _, all_ in seen} <= set(every)
+    )
 
 
 def test_queries_leave_nothing_behind(empty: Lake) -> None:
