@@ -63,9 +63,21 @@ def test_an_error_comes_through_as_it_is(workers: int, tmp_path: Path) -> None:
 
 
 def _workers() -> list[psutil.Process]:
+    """Children that run calls: other tests of this process may have left helpers of their own (a tracker, a console)."""
     return [
-        child for child in psutil.Process().children() if "resource_tracker" not in " ".join(child.cmdline())
+        child
+        for child in psutil.Process().children()
+        if child.pid not in _before and "resource_tracker" not in " ".join(child.cmdline())
     ]
+
+
+_before: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _children_before() -> None:
+    _before.clear()
+    _before.update(child.pid for child in psutil.Process().children())
 
 
 def test_a_worker_that_dies_once_is_forgiven_each_call_by_itself(tmp_path: Path) -> None:

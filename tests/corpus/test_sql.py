@@ -159,9 +159,9 @@ def test_what_a_query_does_not_name_is_not_there_behind_it(
     assert made == [{"decisions", "all_rejects"}]
 
 
-@given(st.text(min_size=1, max_size=20))
+@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20))
 def test_a_name_that_is_no_dataset_is_refused(name: str) -> None:
-    assume(name.lower() not in VIEWS and "\0" not in name and name.isprintable())
+    assume(name.lower() not in VIEWS)
     quoted = name.replace('"', '""')
     with pytest.raises(QueryError):
         sql._check(_scratch, f'SELECT * FROM "{quoted}"', CONSOLE, raw=False)

@@ -79,7 +79,7 @@ def test_a_micro_batch_divides_the_step_or_is_refused():
 
 def test_the_chosen_micro_batch_fits():
     assert resolve_micro_batch(0, ToyData(global_batch_sequences=12), 61, "cpu") == 12
-    assert resolve_micro_batch(0, ToyData(global_batch_sequences=12, sequence_length=2048), 61, "cpu") == 4
+    assert resolve_micro_batch(0, ToyData(global_batch_sequences=12, sequence_length=512), 61, "cpu") == 4
     assert (
         resolve_micro_batch(0, ToyData(global_batch_sequences=12, sequence_length=2048), 32_000, "cpu") == 1
     )
