@@ -34,6 +34,7 @@ from corpus.ingest import (
 )
 from corpus.lake import Lake, Manifest
 from corpus.schema import DOCUMENTS
+from corpus.sql import run_query
 
 Texts = dict[str, list[str]]  # file name → its documents
 
@@ -157,6 +158,19 @@ def test_ids_are_what_they_are_documented_to_be(lake: Lake, tmp_path: Path) -> N
     assert first["content_hash"] == content_hash("é one") and first["num_bytes"] == len("é  one".encode())
 
 
+def test_ids_of_yesterday_are_ids_of_today(lake: Lake, tmp_path: Path) -> None:
+    """If this fails, every lake is read anew: raise `ingest.VERSION` or `EXTRACTION_VERSION`, and write the new ids here."""
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "é  one\\r\\ntwo", "id": 5}\nbroken\n{"text": "b", "date": "2019-05-02"}\n'
+    )
+    made = read(lake, tmp_path / "a.jsonl", id_field="id", date_field="date")
+    assert made.id == "93e5aa7f7403691cf5170e4d683fe165"
+    assert [part.rows_hash for name in ("documents", "rejects") for part in made.parts(name)] == [
+        "GOLD2",
+        "GOLD3",
+    ]
+
+
 @given(st.text(max_size=20), st.text(" \n\t\u00a0", max_size=3))
 def test_content_hash_does_not_see_white_space_or_composition(text: str, space: str) -> None:
     hash = content_hash(text)
@@ -201,6 +215,8 @@ def test_a_rename_reads_nothing_and_changes_the_files_fact_only(lake: Lake, tmp_
         os.rename(tmp_path / "d" / f"{old}.jsonl", tmp_path / "d" / f"{new}.jsonl")
         assert read(lake, tmp_path / "d") == made and mtimes(lake) == stamps
         assert file_names(lake, made.id)[hash, 0] == str(tmp_path / "d" / f"{new}.jsonl")
+        shown = run_query(lake, f"SELECT file FROM files WHERE file_hash = '{hash}'").table
+        assert shown.to_pylist() == [{"file": str(tmp_path / "d" / f"{new}.jsonl")}]
     assert len(read_facts(lake, "sources")) == 1
 
 

@@ -290,6 +290,23 @@ def test_the_curated_source_keeps_its_copies(tmp_path: Path) -> None:
         }
 
 
+def test_many_pairs_are_stored_in_many_parts(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lake: Lake
+) -> None:
+    monkeypatch.setattr(curate_module, "_EDGES_PER_PART", 1)
+    other = Lake.open(tmp_path / "lake")
+    one, many = (curate_folder(found, folder).snapshot for found in (lake, other))
+    pairs = [found.get("near_duplicates", one.parent("near_duplicates")) for found in (lake, other)]
+    assert (
+        len(pairs[0].parts("near_duplicates"))
+        == 1
+        < len(pairs[1].parts("near_duplicates"))
+        == pairs[1].rows("near_duplicates")
+    )
+    assert rows_of(lake, pairs[0], "near_duplicates") == rows_of(other, pairs[1], "near_duplicates")
+    assert many == one
+
+
 # ── appending and renaming ──
 
 
