@@ -77,8 +77,10 @@ class Reading(Section):
         "text",
         description="jsonl, json, parquet, csv: the field; xml: the path of a record, such as .//section; else unused",
     )
-    split: Literal["file", "blank_lines"] = identity(
-        "file", absent_means="file", description="plain text: the whole file, or a record per paragraph"
+    split: Literal["file", "blank_lines", "lines"] = identity(
+        "file",
+        absent_means="file",
+        description="plain text: the whole file, or a record per paragraph or line",
     )
     exclude: list[str] = identity([], absent_means=[], description="xml: paths whose text is left out")
     inline: list[str] = identity(

@@ -19,8 +19,8 @@ _BEGINS_A_MAPPING = re.compile(r"---[ \t]*\n(?:[ \t]*(?:#.*)?\n)*[\w\"'][^\n:]*:
 
 
 def read_text(content: Content, reading: Reading) -> Iterator[Item]:
-    """The whole file as one record, or one record per paragraph with `split: blank_lines`."""
-    if reading.split == "blank_lines":
+    """The whole file as one record, or one per paragraph (`split: blank_lines`) or line (`split: lines`)."""
+    if reading.split != "file":
         return _read_paragraphs(content, reading)
     return _read_whole(content, reading)
 
@@ -49,7 +49,8 @@ def _whole_text(content: Content, max_bytes: int) -> str | Reject:
 
 def _read_paragraphs(content: Content, reading: Reading) -> Iterator[Item]:
     maker, position = RecordMaker(reading), 0
-    for paragraph in _paragraphs(content, reading.max_record_bytes):
+    pieces = _paragraphs if reading.split == "blank_lines" else _lines
+    for paragraph in pieces(content, reading.max_record_bytes):
         yield (
             Reject(position, paragraph)
             if isinstance(paragraph, str)
@@ -58,6 +59,15 @@ def _read_paragraphs(content: Content, reading: Reading) -> Iterator[Item]:
         position += 1
     if content.damage:
         yield Reject(position, content.damage)
+
+
+def _lines(content: Content, max_bytes: int) -> Iterator[bytes | str]:
+    """The lines that are not blank, or the reason why one is no record."""
+    for line in split_lines(content, max_bytes):
+        if line is None:
+            yield "record_too_long"
+        elif line and not line.isspace():
+            yield line.removesuffix(b"\r")
 
 
 def _paragraphs(content: Content, max_bytes: int) -> Iterator[bytes | str]:

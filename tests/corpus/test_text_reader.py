@@ -65,6 +65,20 @@ def test_text(read: Read, data: str | bytes, whole: list[Any], paragraphs: list[
     assert read("a.txt", data, max_record_bytes=50, split="blank_lines") == paragraphs
 
 
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        ("a b\r\n\r\n \t\nc\n", ["a b", "c"]),
+        (b"a\n\xff\nb", ["a", (1, "invalid_utf8"), "b"]),
+        ("a\n" + "x" * 60 + "\nb", ["a", (1, "record_too_long"), "b"]),
+        ("\n \n", [(-1, "empty_file")]),
+        ("", [(-1, "empty_file")]),
+    ],
+)
+def test_lines(read: Read, data: str | bytes, lines: list[Any]) -> None:
+    assert read("a.txt", data, max_record_bytes=50, split="lines") == lines
+
+
 def test_markdown_front_matter_is_the_records_fields(tmp_path: Path, items_of: ItemsOf) -> None:
     data = "---\ntitle: Land Act\nlanguage: no\npart: 010\nsource: https://x.org\ndate: 1894-02-01\n---\n\n# Land Act\n"
     [record] = items_of(tmp_path / "a.md", data, url_field="source", date_field="date", id_field="title")
