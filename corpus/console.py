@@ -1,8 +1,8 @@
 """Queries in a process of their own: what no interrupt ends is killed, what eats memory dies there, and nothing can be written.
 
 DuckDB's interrupt does not reach inside one scalar function: `repeat('x', 2000000000)` goes on for many seconds. So the
-app's console and `tilth sql` ask a worker, which is kept warm between queries, answers in Arrow as the rows come, and
-dies with whoever started it. What a query may say is decided there too (`corpus.sql`); this side never loads duckdb.
+app's console and `tilth sql` ask a worker (`corpus.console_worker`), which is kept warm between queries, answers in Arrow
+as the rows come, and dies with whoever started it. What a query may say is decided there; this side never loads duckdb.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import select
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +27,12 @@ from corpus import errors
 from corpus.answer import CONSOLE, EVERYTHING, Answer, Limits, Omitted, Result
 from corpus.errors import TilthError
 from corpus.guard import QueryError, QueryTimeout
-from corpus.process import bind_to_parent
 
 SECONDS = 30.0  # for a query of the app
-HEADROOM = (
-    4 << 30
-)  # of memory for a worker; DuckDB keeps to its own, lower limit, single values and Arrow do not
-RESIDENT = 1 << 30  # a worker that came to hold more is not kept
 AT_ONCE = 2  # queries that run at the same time; the others wait
 _GRACE = 1.0  # DuckDB's own interrupt comes first: it leaves the worker alive
 _START_SECONDS = 60.0
-_PROGRAM = "import sys; from corpus.console import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+_PROGRAM = "import sys; from corpus.console_worker import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
 
 # A child dies with the *thread* that started it (PR_SET_PDEATHSIG); a page of the app runs in a thread that soon ends.
 _starter = ThreadPoolExecutor(1, "console-starter")
@@ -82,13 +74,7 @@ class Console:
 
         Raises QueryError, QueryTimeout and what else `corpus.sql.stream_query` raises, here or while rows are taken.
         """
-        request = {
-            "root": str(lake_root),
-            "query": query,
-            "limits": asdict(limits),
-            "seconds": seconds,
-            "raw": raw,
-        }
+        request = {"root": str(lake_root), "query": query, "limits": asdict(limits), "seconds": seconds, "raw": raw}  # fmt: skip
         batches = self._batches(request, seconds)
         schema, omitted = pa.ipc.read_schema(pa.py_buffer(next(batches))), Omitted()
         return Answer(schema, _decoded(schema, batches, omitted), omitted)
@@ -155,9 +141,8 @@ class _Worker:
         self._fresh = True
 
     def is_ready(self) -> bool:
-        silent = (
-            self._fresh or not self._near.poll()
-        )  # at rest there is nothing to say but that the other end is gone
+        # At rest the other end has nothing to say but that it is gone.
+        silent = self._fresh or not self._near.poll()
         return self._at_rest and silent and self._process.poll() is None
 
     def ask(self, request: dict[str, Any], seconds: float) -> Iterator[Any]:
@@ -208,9 +193,8 @@ class _Worker:
     def kill(self) -> None:
         self._process.kill()
         self._near.close()
-        threading.Thread(
-            target=self._process.wait, daemon=True
-        ).start()  # to give back gigabytes takes a second
+        # Nobody waits for it: to give gigabytes back takes a second.
+        threading.Thread(target=self._process.wait, daemon=True).start()
 
 
 def _start(handle: int) -> subprocess.Popen[bytes]:
@@ -229,68 +213,3 @@ def _error(message: dict[str, str]) -> TilthError:
 
 _shared = Console()
 atexit.register(_shared.close)
-
-
-# ── in the worker ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def serve(handle: int, parent_pid: int) -> None:
-    """Answer queries one after the other until the other end is closed."""
-    bind_to_parent(parent_pid)
-    connection = Connection(handle)
-    threading.Thread(target=_die_with, args=(handle,), daemon=True).start()
-    import corpus.sql  # noqa: F401  # loaded before anybody waits, and before the limits
-
-    _limit_resources()
-    connection.send_bytes(b"R")
-    with suppress(EOFError, OSError):
-        while True:
-            stays = _answer(connection, json.loads(connection.recv_bytes()))
-            if not stays:
-                return
-
-
-def _die_with(handle: int) -> None:
-    """End at once when nobody is at the other end, be it in the middle of a query."""
-    hangup = select.poll()
-    hangup.register(handle, select.POLLHUP)
-    hangup.poll()
-    os._exit(0)
-
-
-def _limit_resources() -> None:
-    """From here on no file can be given a byte, whatever a query manages to open, and memory ends before the machine's."""
-    import resource
-
-    memory = _memory().vms + HEADROOM
-    for limit, value in ((resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, memory)):
-        resource.setrlimit(limit, (value, value))
-
-
-def _answer(connection: Connection, request: dict[str, Any]) -> bool:
-    """Answer one query; says whether this process stays fit for another."""
-    from corpus.lake import Lake
-    from corpus.sql import stream_query
-
-    last: dict[str, Any]
-    try:
-        limits = Limits(**request["limits"])
-        lake = Lake.open(request["root"], create=False)
-        answer = stream_query(
-            lake, request["query"], limits=limits, seconds=request["seconds"], raw=request["raw"]
-        )
-        connection.send_bytes(b"B" + answer.schema.serialize())
-        for batch in answer:
-            connection.send_bytes(b"B" + batch.serialize())
-        kind, last = b"E", {"cut": answer.cut, "shortened": answer.shortened}
-    except (TilthError, MemoryError) as error:
-        kind, last = b"X", {"error": type(error).__name__, "message": str(error)}
-    last["stays"] = stays = _memory().rss < RESIDENT
-    connection.send_bytes(kind + json.dumps(last).encode())
-    return stays
-
-
-def _memory() -> Any:
-    import psutil
-
-    return psutil.Process().memory_info()

@@ -141,7 +141,7 @@ def test_whatever_it_is_it_ends_in_time_and_the_next_is_answered(
 def test_a_worker_can_write_to_no_file_and_has_less_memory_than_the_machine(tmp_path: Path) -> None:
     code = """
 import resource, sys
-from corpus.console import _limit_resources
+from corpus.console_worker import _limit_resources
 _limit_resources()
 try:
     with open(sys.argv[1], 'w') as file: file.write('x')
