@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from string import Formatter
 
-from corpus.run_rows import checkpoint_rows as checkpoint_rows
-from corpus.run_rows import json_lines as json_lines
-from corpus.run_rows import latest_attempts as latest_attempts
 from corpus.schema import DATASETS
 
 FACT_DATASETS = ("sources", "files", "names", "signoffs", "audits", "erased", "contamination")
