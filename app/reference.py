@@ -1,0 +1,64 @@
+"""The keys of a recipe as a table, from the models that validate them: `python -m app.reference > docs/recipe.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from app.recipe import Recipe
+from corpus.config import Section, identity_of
+
+_HEAD = """# Which keys does a recipe have?
+
+Made by `python -m app.reference` from the models that validate a recipe. *Identity* is part of the ids of what the key
+makes; *circumstance* says where, how fast or how shown, and changes no id. Counts take `k`, `M`, `B`; shares `3%`; margins
+`3%` or `2pp`; `--set a.b=value` uses the same keys. An unknown key is refused with the nearest valid one.
+
+| key | default | part of an id | meaning |
+|---|---|---|---|
+"""
+
+
+def render_reference() -> str:
+    """The page docs/recipe.md."""
+    return _HEAD + "".join(
+        f"| `{key}` | {default} | {part} | {text} |\n" for key, default, part, text in _rows(Recipe, "")
+    )
+
+
+def _rows(section: type[Section], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    for name, field in section.model_fields.items():
+        extra: Any = field.json_schema_extra
+        key = f"{prefix}{name}"
+        yield (
+            key,
+            _default(field),
+            "identity" if extra["declared"] == "identity" else "circumstance",
+            field.description or "",
+        )
+        for inner, inside in _sections(field.annotation):
+            yield from _rows(inner, f"{key}.{'NAME.' if inside else ''}")
+
+
+def _sections(annotation: Any, in_mapping: bool = False) -> Iterator[tuple[type[Section], bool]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation, in_mapping
+        return
+    mapping = in_mapping or getattr(annotation, "__origin__", None) is dict
+    for part in getattr(annotation, "__args__", ()):
+        yield from _sections(part, mapping)
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default_factory() if field.default_factory else field.default
+    if value is PydanticUndefined or value is None or isinstance(value, Section):
+        return ""
+    return f"`{identity_of(value)}`"
+
+
+if __name__ == "__main__":
+    print(render_reference(), end="")
