@@ -122,7 +122,7 @@ def recipe_rows(lake: Lake) -> list[dict[str, Any]]:
 
 RECIPE_COLUMNS = {
     "version": frame.text("Version"), "sources": frame.number("Sources"), "reached": frame.text("Reached"), "runs": frame.number("Runs"),
-    "scorecards": frame.number("Scorecards"), "champion": frame.text("Champion of the name"),
+    "scorecards": frame.number("Scorecards"), "champion": frame.text("Champion"),
 }  # fmt: skip
 
 

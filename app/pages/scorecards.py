@@ -75,9 +75,9 @@ def choose(lake: Lake, owner: Claim, ids: tuple[str, ...], cards: Mapping[str, S
     baseline = left.selectbox("Baseline", list(cards), index=list(cards).index(default), key="baseline", bind="query-params") or default  # fmt: skip
     others = [name for name in cards if name != baseline]
     with right:
-        chosen = st.pills("Checkpoints", others, selection_mode="multi", default=others, key=f"checkpoints against {baseline}")  # fmt: skip
+        chosen = st.pills("Only these checkpoints", others, selection_mode="multi", key=f"checkpoints against {baseline}")  # fmt: skip
     return Stored(
-        lake, owner, ids, cards, baseline, tuple(name for name in others if name in (chosen or others))
+        lake, owner, ids, cards, baseline, tuple(name for name in others if not chosen or name in chosen)
     )
 
 
@@ -158,7 +158,7 @@ def rules(result: GateResult) -> None:
 
 
 RULE_COLUMNS = {
-    "rule": frame.text("Rule", 310), "holds": frame.text("It", 85), "verdict": frame.text("Verdict", 185), "delta": frame.text("Change", 75), "interval": frame.text("95% interval", 140),
+    "rule": frame.text("Rule", 325), "holds": frame.text("It", 75), "verdict": frame.text("Verdict", 185), "delta": frame.text("Change", 75), "interval": frame.text("95% interval", 140),
     "p": frame.text("p", 65, help="a gain: against no change; a guard: against harm of its margin, adjusted"), "n": frame.number("Items", width=60),
     "needed": frame.number("Would decide", width=95, help="about how many items like these would decide"), "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Checkpoint", "%.4f"),
     "mde": frame.number("Smallest visible", "%.4f", help="the smallest true change that these items would show with a power of 80%"),

@@ -89,7 +89,13 @@ def answer(lake: Lake, query: str, limit: int) -> dict[str, Any]:
             found = run_query_in_process(lake.root, query, limit=limit)
     except TilthError as error:
         return {"query": query, "error": str(error)}
-    return {"query": query, "table": found.table, "cut": found.cut, "seconds": time.monotonic() - started}
+    return {
+        "query": query,
+        "table": found.table,
+        "cut": found.cut,
+        "shortened": found.shortened,
+        "seconds": time.monotonic() - started,
+    }
 
 
 def result(found: dict[str, Any]) -> None:
@@ -99,6 +105,7 @@ def result(found: dict[str, Any]) -> None:
         return
     rows = found["table"]
     more = " (there are more; raise the limit, or aggregate)" if found["cut"] else ""
+    more += f", {found['shortened']:,} long cells shortened" if found["shortened"] else ""
     st.caption(f"{rows.num_rows:,} rows{more} in {found['seconds']:.2f} s")
     st.dataframe(rows, hide_index=True, key="rows", alt="Rows of the query", height="auto")
     st.download_button("CSV", data=as_csv(rows), file_name="tilth.csv", mime="text/csv", icon=":material/download:", on_click="ignore")  # fmt: skip

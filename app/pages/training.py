@@ -14,30 +14,46 @@ from corpus.lake import Lake
 from corpus.names import Claim
 from corpus.run_rows import checkpoint_rows
 
-REFRESH_SECONDS = 3
+REFRESH_SECONDS, WAIT_SECONDS = 3, 15  # while a run goes; while one is still to come
 HELD_OUT, HELD_OUT_GROUP = "held_out_loss", "held_out_group_loss"
 WORDS = {"done": "done", "stopped": "stopped by its monitor", "not_finite": "stopped: a number was not finite", "failed": "failed", "interrupted": "interrupted; the same command resumes"}  # fmt: skip
 
 
 def show(lake: Lake, owner: Claim) -> None:
-    facts = {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "run")}
-    begun = {name: id for name, id in facts.items() if id in queries.run_ids(lake)}
+    begun = begun_runs(lake, owner)
     if not begun:
         frame.empty(f"{owner} has no training run yet.", "tilth train RECIPE")
         return
-    chosen = st.pills("Runs", list(begun), selection_mode="multi", default=list(begun), key="runs", bind="query-params")  # fmt: skip
-    picked = {name: begun[name] for name in begun if name in (chosen or begun)}
-    live = any(queries.is_running(lake, id) for id in picked.values())
-    st.fragment(board, run_every=REFRESH_SECONDS if live else None)(lake, owner, picked, list(begun), live)
+    chosen = st.pills("Only these runs", list(begun), selection_mode="multi", key="runs", bind="query-params")  # fmt: skip
+    picked = {
+        name: begun[name] for name in begun if not chosen or name in chosen
+    }  # none chosen: all, those too that begin while one looks
+    going = [name for name, id in begun.items() if queries.is_running(lake, id)]
+    waiting = [name for name in owner.recipe.get("runs") or [] if not is_finished(lake, begun.get(name))]
+    seconds = REFRESH_SECONDS if going else WAIT_SECONDS if waiting else None
+    st.fragment(board, run_every=seconds)(lake, owner, picked, list(begun), going)
 
 
-def board(lake: Lake, owner: Claim, runs: Mapping[str, str], order: Sequence[str], live: bool) -> None:
+def begun_runs(lake: Lake, owner: Claim) -> dict[str, str]:
+    """Name → id of the version's runs that have a folder."""
+    there = set(queries.run_ids(lake))
+    return {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "run") if fact["id"] in there}
+
+
+def is_finished(lake: Lake, run_id: str | None) -> bool:
+    return run_id is not None and queries.run_status(lake, run_id)["status"] != "running"
+
+
+def board(
+    lake: Lake, owner: Claim, runs: Mapping[str, str], order: Sequence[str], going: Sequence[str]
+) -> None:
     """Everything of the chosen runs; asked again every few seconds while one of them goes."""
     with frame.guarded():
-        if live and not any(queries.is_running(lake, id) for id in runs.values()):
-            st.rerun()  # it has ended: the page goes still
-        state(lake, runs)
+        begun = begun_runs(lake, owner)
+        if list(begun) != list(order) or [name for name, id in begun.items() if queries.is_running(lake, id)] != list(going):  # fmt: skip
+            st.rerun()  # one has begun or ended: the whole page is drawn anew
         rows = figures(lake, runs)
+        state(lake, runs, rows)
         losses(rows, order)
         held_out(rows, order)
         pace(rows, order)
@@ -57,11 +73,13 @@ def figures(lake: Lake, runs: Mapping[str, str]) -> list[dict[str, Any]]:
 # ── how the runs stand ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def state(lake: Lake, runs: Mapping[str, str]) -> None:
+def state(lake: Lake, runs: Mapping[str, str], rows: list[dict[str, Any]]) -> None:
+    """Where each run stands; its status is written at checkpoints only, its metrics at every step."""
     columns = st.columns(max(3, len(runs)))
     for column, (name, run_id) in zip(columns, runs.items(), strict=False):
         status = queries.run_status(lake, run_id)
-        last, whole = int(status.get("last_step") or 0), int(status.get("max_steps") or 0)
+        steps = [row["step"] for row in rows if row["run"] == name]
+        last, whole = max([int(status.get("last_step") or 0), *steps]), int(status.get("max_steps") or 0)
         with column.container(border=True):
             st.markdown(f"**{frame.plain(name)}**")
             st.progress(min(1.0, last / whole) if whole else 0.0, text=f"step {last:,} of {whole:,}" if whole else "starting")  # fmt: skip

@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import json
 import random
+import shutil
+import tempfile
 from pathlib import Path
 
 from app.flow import Work, run_recipe
@@ -77,10 +79,16 @@ gate:
 
 def build_small_lake(folder: Path) -> Path:
     """The root of the lake in `folder`, built there if it is not."""
-    if not (folder / "recipe.yaml").exists():
-        write_corpus(folder)
+    corpus = folder / "corpus"
+    if not corpus.exists():
+        staged = Path(tempfile.mkdtemp(dir=folder))
+        write_corpus(staged)
+        try:
+            staged.rename(corpus)
+        except OSError:  # another process was faster
+            shutil.rmtree(staged)
     lake = Lake.open(folder / "lake")
-    run_recipe(Work(lake, load_recipe(folder / "recipe.yaml"), Profile(workers=1), Report(quiet=True)))
+    run_recipe(Work(lake, load_recipe(corpus / "recipe.yaml"), Profile(workers=1), Report(quiet=True)))
     return lake.root
 
 
