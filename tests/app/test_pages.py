@@ -235,7 +235,7 @@ def test_a_query_answers_with_rows_and_a_csv(small_lake: Path, opened: Any) -> N
 
 @pytest.mark.parametrize(
     ("query", "word"),
-    [("SELECT * FROM nothing", "nothing"), ("COPY (SELECT 1) TO '/tmp/x'", ""), ("SELECT 1; SELECT 2", "one"), ("", "")],
+    [("SELECT * FROM nothing", "nothing"), ("COPY (SELECT 1) TO 'rows.csv'", ""), ("SELECT 1; SELECT 2", "one"), ("", "")],
 )  # fmt: skip
 def test_a_query_that_is_wrong_or_not_allowed_is_answered_as_text(
     small_lake: Path, opened: Any, query: str, word: str
