@@ -116,7 +116,6 @@ def sql(
     from app.questions import write_rows
     from corpus.answer import CONSOLE, EVERYTHING
     from corpus.console import Console
-    from corpus.sql_catalog import follow_move
 
     if format_ not in ("table", "csv", "json"):
         raise ConfigError(
@@ -124,7 +123,6 @@ def sql(
         )
     format_ = "array" if json_ else format_
     opened = open_lake(lake, profile)
-    follow_move(opened)
     limits = CONSOLE if format_ == "table" else EVERYTHING
     with (
         Console(spare=0) as console,

@@ -64,7 +64,12 @@ def lake_path(lake: str | None, profile: str | None, recipe: Path | None) -> str
 def open_lake(
     lake: str | None, profile: str | None, recipe: Path | None = None, create: bool = False
 ) -> Lake:
-    return open_folder(lake_path(lake, profile, recipe), create)
+    """The lake a verb asks; if it was moved, the catalog for other clients is written anew."""
+    from corpus.sql_catalog import follow_move
+
+    found = open_folder(lake_path(lake, profile, recipe), create)
+    follow_move(found)
+    return found
 
 
 def open_folder(path: str, create: bool) -> Lake:
