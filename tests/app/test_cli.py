@@ -273,7 +273,7 @@ def test_a_full_disk_is_exit_1(corpus: Path, tmp_path: Path, monkeypatch: pytest
 
 
 def test_json_is_one_document_and_nothing_else(small_lake: Path, tmp_path: Path) -> None:
-    recipe, lake = small_lake.parent / "recipe.yaml", ["--lake", small_lake, "--json"]
+    recipe, lake = small_lake.parent / "corpus" / "recipe.yaml", ["--lake", small_lake, "--json"]
     commands: list[tuple[list[object], int]] = [
         *(
             ([verb, recipe, *lake], 0)
@@ -300,7 +300,7 @@ def test_json_is_one_document_and_nothing_else(small_lake: Path, tmp_path: Path)
 
 
 def test_text_results_do_not_say_less_than_they_should(small_lake: Path) -> None:
-    recipe, lake = small_lake.parent / "recipe.yaml", ["--lake", small_lake]
+    recipe, lake = small_lake.parent / "corpus" / "recipe.yaml", ["--lake", small_lake]
     said = tilth("run", recipe, *lake)
     assert said.code == 0
     for word in (
@@ -403,7 +403,7 @@ def signalled(command: list[object], folder: Path, begun: Callable[[], bool], nu
 def test_a_signal_ends_ingest_and_measuring_and_the_same_command_resumes(
     small_lake: Path, tmp_path: Path
 ) -> None:
-    recipe, lake = small_lake.parent / "recipe.yaml", tmp_path / "lake"
+    recipe, lake = small_lake.parent / "corpus" / "recipe.yaml", tmp_path / "lake"
     command = ["curate", recipe, "--lake", lake]
     assert signalled(command, tmp_path, (lake / "leases").exists, signal.SIGINT) == 130
     assert signalled(command, tmp_path, lambda: any(lake.glob("tasks/heuristics/*")), signal.SIGTERM) == 143
@@ -422,7 +422,7 @@ def test_a_signal_ends_training_after_a_step_and_the_same_command_resumes(
     shutil.copytree(small_lake, lake, symlinks=True)
     command: list[object] = [
         "train",
-        small_lake.parent / "recipe.yaml",
+        small_lake.parent / "corpus" / "recipe.yaml",
         "--lake",
         lake,
         "--runs",
