@@ -28,6 +28,8 @@ def main() -> NoReturn:
     """Entry point: errors become one message and an exit code; Ctrl-C and SIGTERM leave nothing half-written."""
     # Threads that spin while they wait halve training whenever anything else runs on the machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # After Ctrl-C the workers are killed; Python's tracker frees what they held, and need not say so to the user.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
