@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticUndefined
 
 from corpus.errors import ConfigError, did_you_mean, one_of
@@ -189,10 +197,20 @@ def parse_margin(value: Any) -> Margin:
 
 
 _as_text = PlainSerializer(lambda value: str(value) if isinstance(value, (Margin, Multiple)) else value)
-Count = Annotated[int, BeforeValidator(parse_count)]
-Share = Annotated[float, BeforeValidator(parse_share)]
-Rate = Annotated[Any, BeforeValidator(parse_rate), _as_text]
-MarginValue = Annotated[Any, BeforeValidator(parse_margin), _as_text]
+
+
+def written(pattern: str, *types: str) -> WithJsonSchema:
+    """What may stand in the YAML, for `app.editor_schema`: a text of this pattern, or a value of one of these types."""
+    text = {"type": "string", "pattern": rf"^\s*{pattern}\s*$"}
+    return WithJsonSchema({"anyOf": [{"type": name} for name in types] + [text]} if types else text)
+
+
+Count = Annotated[
+    int, BeforeValidator(parse_count), written(r"[0-9][0-9_]*(\.[0-9]+)?\s*[kKMGBT]?", "number")
+]
+Share = Annotated[float, BeforeValidator(parse_share), written(rf"{_NUMBER}\s*%", "number")]
+Rate = Annotated[Any, BeforeValidator(parse_rate), _as_text, written(rf"{_NUMBER}\s*x", "number")]
+MarginValue = Annotated[Any, BeforeValidator(parse_margin), _as_text, written(rf"{_NUMBER}\s*(%|pp)")]
 
 
 # ── YAML 1.2 ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,7 @@ from corpus.config import (
     identity,
     parse_count,
     parse_share,
+    written,
 )
 from corpus.errors import ConfigError, one_of
 
@@ -51,7 +52,9 @@ def parse_share_or_count(value: Any) -> float | int:
     return parse_count(value)
 
 
-ShareOrCount = Annotated[float | int, BeforeValidator(parse_share_or_count)]
+ShareOrCount = Annotated[
+    float | int, BeforeValidator(parse_share_or_count), written(r"[0-9][0-9_.]*\s*[%kKMGBT]?", "number")
+]
 
 
 def _refuse(where: str, arrived: str, possible: str) -> ConfigError:
