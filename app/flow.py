@@ -17,6 +17,7 @@ from app.render import render_funnel_summary
 from app.report import Report
 from app.training import base_run, tokenizer_of_run
 from corpus import names
+from corpus.engine import kept_workers, release_workers
 from corpus.errors import GuardStop
 from corpus.fingerprint import fingerprint
 from corpus.holdout import frozen
@@ -70,7 +71,7 @@ def run_recipe(work: Work, until: str | None = None, only: Iterable[str] = ()) -
     check_references(work)
     files = scan_sources(work)
     work.owner = claim_name(work, files)
-    with hold_lease(work.lake, work.owner.fingerprint, work.report.say):
+    with hold_lease(work.lake, work.owner.fingerprint, work.report.say), kept_workers():
         work.lake.sweep()
         try:
             for stage, build in _stages(work, files, runs):
@@ -265,6 +266,7 @@ def mix_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
 def train_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
     from app.training import train_planned_runs
 
+    release_workers()
     train_planned_runs(work, runs)
 
 

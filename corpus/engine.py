@@ -81,7 +81,8 @@ def run_calls(calls: Sequence[Call], workers: int, what: str, progress: Progress
         return
     # A dead worker breaks its whole pool and does not say which call it was on. So the calls that were under way go next,
     # one by one: the one that kills its worker again is the culprit. Every call has its own second chance.
-    waiting = list(calls)
+    # The longest goes first, so that no worker ends long after the others.
+    waiting = sorted(calls, key=lambda call: -call.size)
     while waiting:
         suspects, waiting = _in_pool(waiting, workers, what, advance)
         for call in suspects:
@@ -99,12 +100,9 @@ def run_calls(calls: Sequence[Call], workers: int, what: str, progress: Progress
 def _in_pool(
     calls: list[Call], workers: int, what: str, advance: Callable[[Call], None]
 ) -> tuple[list[Call], list[Call]]:
-    """Run calls in a fresh pool; returns those under way when a worker died, and those not started."""
+    """Run calls in a pool; returns those under way when a worker died, and those not started."""
     waiting, running = list(reversed(calls)), dict[Future, Call]()
-    with _one_thread_each():
-        pool = ProcessPoolExecutor(
-            min(workers, len(calls)), multiprocessing.get_context("spawn"), bind_to_parent, (os.getpid(),)
-        )
+    with _one_thread_each(), _pool(workers) as pool:
         try:
             while waiting or running:
                 while waiting and len(running) < workers:
@@ -114,21 +112,68 @@ def _in_pool(
                             running[pool.submit(call.function, *call.arguments)] = call
                     except BrokenProcessPool:
                         waiting.append(call)
-                        return list(running.values()), waiting[::-1]
+                        raise
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    if isinstance(future.exception(), BrokenProcessPool):
-                        return list(running.values()), waiting[::-1]
+                    if isinstance(error := future.exception(), BrokenProcessPool):
+                        raise error
                     call = running.pop(future)
                     with _named(what, call):
                         future.result()
                     advance(call)
-        except BaseException:
+        except BrokenProcessPool:
             _end(pool)
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            return list(running.values()), waiting[::-1]
     return [], []
+
+
+_kept: dict[int, ProcessPoolExecutor] | None = None  # number of workers → pool, inside `kept_workers`
+
+
+@contextmanager
+def kept_workers() -> Iterator[None]:
+    """Inside, every `run_calls` uses the same workers: to start one and load its kernels takes seconds."""
+    global _kept
+    assert _kept is None, "workers are kept by one"
+    _kept = {}
+    try:
+        yield
+    finally:
+        release_workers()
+        _kept = None
+
+
+def release_workers() -> None:
+    """End the workers that are kept, for a stage that wants the memory and the cores; later calls start others."""
+    for pool in list((_kept or {}).values()):
+        _end(pool)
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool that is kept, or one for this time. On an error or Ctrl-C it ends: what others committed is found next time."""
+    pool = (_kept or {}).get(workers) or ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), bind_to_parent, (os.getpid(),)
+    )
+    if _kept is not None:
+        _kept[workers] = pool
+    try:
+        yield pool
+    except BaseException:
+        _end(pool)
+        raise
+    if _kept is None:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Others' work is not waited for."""
+    if _kept is not None:
+        for workers in [workers for workers, kept in _kept.items() if kept is pool]:
+            del _kept[workers]
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+    pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
@@ -140,12 +185,6 @@ def _named(what: str, call: Call) -> Iterator[None]:
     except Exception as error:
         error.add_note(f"{what}, {call.label}")
         raise
-
-
-def _end(pool: ProcessPoolExecutor) -> None:
-    """On an error or Ctrl-C the others' work is not waited for: what they committed is found next time."""
-    for process in list((pool._processes or {}).values()):
-        process.kill()
 
 
 @contextmanager

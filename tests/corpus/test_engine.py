@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from corpus.engine import Call, run_calls
+from corpus.engine import Call, kept_workers, release_workers, run_calls
 from corpus.errors import LakeError, PartError
 
 
@@ -93,6 +93,34 @@ def test_a_worker_that_dies_twice_is_an_error_that_names_the_part(tmp_path: Path
     ):
         run_calls(calls, 2, "measure")
     assert (tmp_path / "b.tries").read_text() == "xx"
+    assert _workers() == []
+
+
+def test_workers_that_are_kept_do_the_next_calls_too_until_they_are_released(tmp_path: Path) -> None:
+    def pids(name: str) -> set[str]:
+        folder = tmp_path / name
+        folder.mkdir()
+        run_calls([Call(n, write, (str(folder), n)) for n in "abcdef"], 2, "test")
+        return {path.read_text().split()[0] for path in folder.iterdir()}
+
+    with kept_workers():
+        first = pids("first")
+        kept = {str(child.pid) for child in _workers()}
+        assert first <= kept and pids("second") <= kept
+        release_workers()
+        assert _workers() == []
+        assert not pids("third") & kept
+    assert _workers() == []
+
+
+def test_a_kept_worker_that_dies_or_fails_leaves_no_broken_pool(tmp_path: Path) -> None:
+    with kept_workers():
+        run_calls([Call(n, die, (str(tmp_path), n, 1 if n == "a" else 0)) for n in "abcd"], 2, "test")
+        assert written(tmp_path) == set("abcd")
+        with pytest.raises(LakeError, match="fire"):
+            run_calls([Call("bad", fail, ("fire",)), Call("e", write, (str(tmp_path), "e"))], 2, "test")
+        run_calls([Call(n, write, (str(tmp_path), n)) for n in "fg"], 2, "test")
+        assert written(tmp_path) >= set("abcdfg")
     assert _workers() == []
 
 
