@@ -128,8 +128,8 @@ def reject_counts(lake: Lake, snapshot: Manifest) -> list[dict[str, Any]]:
     )
     files = {
         (source, *key): file
-        for source, entry in snapshot.identity["sources"].items()
-        for key, file in file_names(lake, entry["documents"]).items()
+        for source in snapshot.identity["sources"]
+        for key, file in file_names(lake, source).items()
     }
     return [
         {

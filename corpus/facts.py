@@ -5,13 +5,15 @@ A fact is created once and never changed; readers take them all, or the latest b
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from corpus.fingerprint import fingerprint
+from corpus.json_file import read_json, well_formed
 from corpus.lake import Lake, now_utc
+
+FILE_KEY = ("source", "file_hash", "occurrence")  # what a row of `files` names
 
 
 def write_facts(lake: Lake, dataset: str, rows: Iterable[Mapping[str, Any]], subject: str = "") -> None:
@@ -21,21 +23,52 @@ def write_facts(lake: Lake, dataset: str, rows: Iterable[Mapping[str, Any]], sub
     after something else (a file renamed and renamed back), it is a new fact.
     """
     found = [dict(row) for row in rows]
-    folder = lake.root / "facts" / dataset
     if not subject:
-        path = folder / f"{fingerprint(found)}.json"
+        path = lake.root / "facts" / dataset / f"{fingerprint(found)}.json"
         if not path.exists():
             lake.create_json(path, {"rows": found, "time_utc": now_utc()})
         return
-    folder = folder / fingerprint(subject)
+
+    def news(said: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        return None if said and fingerprint(said[-1]["rows"]) == fingerprint(found) else found
+
+    _say(lake, dataset, subject, news)
+
+
+def write_changes(
+    lake: Lake, dataset: str, rows: Iterable[Mapping[str, Any]], key: tuple[str, ...], subject: str
+) -> None:
+    """Record those rows that differ from what was last said of their key: what is said again costs nothing to keep."""
+    found = [dict(row) for row in rows]
+
+    def news(said: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        last = latest((row for fact in said for row in fact["rows"]), key)
+        return [row for row in found if last.get(tuple(row[name] for name in key)) != row] or None
+
+    _say(lake, dataset, subject, news)
+
+
+def _say(
+    lake: Lake,
+    dataset: str,
+    subject: str,
+    news: Callable[[list[dict[str, Any]]], list[dict[str, Any]] | None],
+) -> None:
+    """Add the fact that `news` makes of those that are there, if any; who comes second looks again."""
+    folder = lake.root / "facts" / dataset / fingerprint(subject)
     while True:
         said = sorted(folder.glob("*.json"))
-        last: dict[str, Any] = _read(said[-1]) if said else {"rows": None, "time_utc": 0}
+        last = _read(said[-1]) if said else {"rows": None, "time_utc": 0}
         if fingerprint(last["rows"]) == fingerprint(found):
             return
         fact = {"rows": found, "time_utc": max(now_utc(), last["time_utc"] + 1)}
-        if lake.create_json(folder / f"{len(said) + 1:06d}.json", fact):
+        if lake.create_json(next_path(said, folder), fact):
             return
+
+
+def next_path(said: Sequence[Path], folder: Path) -> Path:
+    """Where the next of the numbered files of a folder goes: after the last, though one before it be lost."""
+    return folder / f"{int(said[-1].stem) + 1 if said else 1:06d}.json"
 
 
 def read_facts(lake: Lake, dataset: str) -> list[dict[str, Any]]:
@@ -45,14 +78,17 @@ def read_facts(lake: Lake, dataset: str) -> list[dict[str, Any]]:
     return [{"time_utc": record["time_utc"], **row} for record in records for row in record["rows"]]
 
 
-def file_names(lake: Lake, documents_id: str) -> dict[tuple[str, int], str]:
-    """(content hash, occurrence) → what the file is called now, of the files of a documents artifact."""
+def file_names(lake: Lake, source: str) -> dict[tuple[str, int], str]:
+    """(content hash, occurrence) → what the file is called now, of every file that was ever read for a source."""
     return {
         (row["file_hash"], row["occurrence"]): row["file"]
         for row in read_facts(lake, "files")
-        if row["documents_id"] == documents_id
+        if row["source"] == source
     }
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text("utf-8"))
+    """A fact; LakeError, which names it, where it is gone or damaged."""
+    tree = read_json(path) or {}
+    with well_formed(path):
+        return {"rows": [dict(row) for row in tree["rows"]], "time_utc": int(tree["time_utc"])}

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from corpus.catalog import Source
 from corpus.engine import Call, Progress, run_calls
-from corpus.facts import write_facts
+from corpus.facts import FILE_KEY, write_changes, write_facts
 from corpus.files import FileRef, HashCache, check_unchanged, list_files
 from corpus.fingerprint import ID_HEX, fingerprint
 from corpus.lake import Lake, Manifest, artifact_id
@@ -287,13 +287,12 @@ def _write_facts(lake: Lake, name: str, source: Source, manifest: Manifest, unit
         "format": source.format or "", "curated": source.curated, "num_files": sum(len(unit.files) for unit in units), "num_documents": manifest.rows("documents"),
         "num_rejects": manifest.rows("rejects"), "num_bytes": manifest.summary["bytes"],
     }  # fmt: skip
-    subject = f"{name} {manifest.id}"
-    write_facts(lake, "sources", [row], subject)
+    write_facts(lake, "sources", [row], f"{name} {manifest.id}")
     names = [
-        {"source": name, "documents_id": manifest.id, "file": ref.path, "file_hash": hash, "occurrence": k, "bytes": ref.size}
+        {"source": name, "file": ref.path, "file_hash": hash, "occurrence": k, "bytes": ref.size}
         for unit in units for ref, hash, k in unit.files
     ]  # fmt: skip
-    write_facts(lake, "files", names, subject)
+    write_changes(lake, "files", names, FILE_KEY, name)
 
 
 def open_documents(lake: Lake, manifest: Manifest, columns: list[str]) -> Iterator[pa.Table]:

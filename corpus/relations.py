@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from corpus import names
-from corpus.facts import read_facts
+from corpus.facts import FILE_KEY, latest, read_facts
 from corpus.lake import Lake, Manifest
 from corpus.part import Part
 from corpus.run_rows import all_checkpoint_rows, event_rows, metric_rows, run_rows
@@ -42,7 +42,7 @@ class Relations:
     """The stored relations of a lake by name, each made when asked for; a manifest is read once.
 
     `{now,all}_X` for each X of `PART_DATASETS`, documents, masks, held_documents, held_masks, pii, pii_parts, snapshots,
-    scorecards and shard_parts; without a scope: pii_actions, current_runs, and the tables of facts and runs.
+    guards, scorecards and shard_parts; without a scope: pii_actions, current_runs, and the tables of facts and runs.
     """
 
     def __init__(self, lake: Lake):
@@ -73,6 +73,8 @@ class Relations:
                 return self._pii(find("snapshot"), numbers=name == "pii_parts")
             case "snapshots":
                 return _table(name, [row for found in find("snapshot") for row in snapshot_rows(found)])
+            case "guards":
+                return _table("events", [row for found in find("snapshot") for row in guard_rows(found)])
             case "scorecards":
                 return _table(
                     name, [row for found in find("scorecard") for row in found.summary.get("rows", [])]
@@ -197,11 +199,15 @@ def snapshot_rows(manifest: Manifest) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def guard_rows(snapshot: Manifest) -> list[dict[str, Any]]:
+    """The rows of `events` that a snapshot's curation left: what it did not do in full, and what is out of the ordinary."""
+    guards = snapshot.summary.get("guards", [])
+    return [{**guard, "snapshot_id": snapshot.id, "sequence": number} for number, guard in enumerate(guards)]
+
+
 def _latest(dataset: str, *key: str) -> Callable[[Lake], list[dict[str, Any]]]:
     """Rows of facts of which a later one of the same key replaces an earlier."""
-    return lambda lake: list(
-        {tuple(row[name] for name in key): row for row in read_facts(lake, dataset)}.values()
-    )
+    return lambda lake: list(latest(read_facts(lake, dataset), key).values())
 
 
 def _name_rows(lake: Lake) -> list[dict[str, Any]]:
@@ -218,7 +224,7 @@ def _name_rows(lake: Lake) -> list[dict[str, Any]]:
 
 _TABLES: dict[str, Callable[[Lake], list[dict[str, Any]]]] = {
     "sources": _latest("sources", "source", "documents_id"),
-    "files": _latest("files", "source", "documents_id", "file_hash", "occurrence"),
+    "files": _latest("files", *FILE_KEY),
     "names": _name_rows,
     "contamination": lambda lake: [],
     "runs": run_rows,

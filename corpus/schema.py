@@ -124,7 +124,7 @@ DATASETS: dict[str, pa.Schema] = {
         precision=pa.string(), num_parameters=_I, max_steps=_I, sequence_length=_I, global_batch_sequences=_I, status=pa.string(), last_step=_I,
     ),
     "metrics": _schema(**_RUN_KEYS, name=pa.string(), source=pa.string(), value=_F, tokens=_I, time_utc=UTC),
-    "events": _schema(**_RUN_KEYS, kind=pa.string(), source=pa.string(), metric=pa.string(), value=_F, threshold=_F, action=pa.string(), message=pa.string(), time_utc=UTC),
+    "events": _schema(**_RUN_KEYS, kind=pa.string(), source=pa.string(), metric=pa.string(), value=_F, threshold=_F, action=pa.string(), message=pa.string(), time_utc=UTC, snapshot_id=ID),
     "checkpoints": _schema(
         checkpoint_id=ID, run_id=ID, step=_I, tokens=_I, milestone=pa.bool_(), exists=pa.bool_(), weights_sha256=pa.string(), committed_utc=UTC,
     ),
@@ -139,7 +139,7 @@ DATASETS: dict[str, pa.Schema] = {
     "audits": _schema(audit_id=ID, snapshot_id=ID, doc_id=ID, rule=pa.string(), label=pa.string(), reviewer=pa.string(), time_utc=UTC),
     "signoffs": _schema(signoff_id=ID, recipe=pa.string(), reference=pa.string(), checkpoint_id=ID, scorecard_id=ID, reviewer=pa.string(), note=pa.string(), time_utc=UTC),
     "names": _schema(name=pa.string(), version=_I, fingerprint=ID, kind=pa.string(), id=ID, alias=pa.string(), time_utc=UTC),
-    "files": _schema(source=ID, documents_id=ID, file=pa.string(), file_hash=ID, occurrence=pa.int32(), bytes=_I),
+    "files": _schema(source=ID, file=pa.string(), file_hash=ID, occurrence=pa.int32(), bytes=_I),
     "erased": _schema(doc_id=ID, content_hash=ID, reason=pa.string(), time_utc=UTC),
 }  # fmt: skip
 

@@ -24,6 +24,7 @@ from quality.curate import edges_identity, operators
 from quality.curation import Curation, SourceRules
 from quality.decide import SourceInput, decide_part, part_frames
 from quality.funnel import Tally, add_tallies, tally_decisions
+from quality.near_duplicates import EDGES_VERSION
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def why(lake: Lake, snapshot: Manifest, document: str, raw: bool = False) -> Exp
     signals = lake.read_part(snapshot.parts("signals")[number]).slice(row, 1).to_pylist()[0]
     found = _document(lake, parts[number], row, raw)
     partner = _partner(lake, snapshot, parts, decision["partner"], raw) if decision["partner"] else None
-    names = file_names(lake, snapshot.identity["sources"][found["source"]]["documents"])
+    names = file_names(lake, found["source"])
     file = names.get((found["file_hash"], found["occurrence"]))
     measured = {name: signals[name] for name in MEASURED_SIGNALS}
     return Explanation(found, measured, decision, partner, [file] if file else [])
@@ -150,7 +151,8 @@ def check_measured(inputs: Sequence[SourceInput], curation: Curation, edges: Man
                     f"this change needs {operator.name} measured again: {source.name} was not, or with other settings. Run `tilth curate` with it; what is measured already is kept."
                 )
     near = curation.near_duplicates
-    if near and (edges is None or edges.identity != edges_identity(near)):
+    found_pairs = (edges.version, edges.identity) if edges else None
+    if near and found_pairs != (EDGES_VERSION, edges_identity(near)):
         raise ConfigError(
             "this change needs near-duplicates found again, with other bands or for the first time. Run `tilth curate` with it; what is measured already is kept."
         )

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import facts
-from corpus.facts import file_names, read_facts, write_facts
+from corpus.facts import FILE_KEY, file_names, read_facts, write_changes, write_facts
 from corpus.lake import Lake
 
 
@@ -82,12 +82,40 @@ def test_many_may_speak_of_one_subject_at_once(lake: Lake) -> None:
 
 
 def test_a_file_is_called_what_it_was_last_called(lake: Lake) -> None:
-    def name(file: str, documents: str = "d1") -> None:
-        row = {"source": "s", "documents_id": documents, "file": file, "file_hash": "h", "occurrence": 0}
-        write_facts(lake, "files", [row], f"s {documents}")
+    def name(file: str, source: str = "s") -> None:
+        row = {"source": source, "file": file, "file_hash": "h", "occurrence": 0, "bytes": 1}
+        write_changes(lake, "files", [row], FILE_KEY, source)
 
     for file in ("a", "b", "a"):
         name(file)
-        assert file_names(lake, "d1") == {("h", 0): file}
-    name("c", "d2")
-    assert file_names(lake, "d1") == {("h", 0): "a"} and file_names(lake, "d3") == {}
+        assert file_names(lake, "s") == {("h", 0): file}
+    name("c", "t")
+    assert file_names(lake, "s") == {("h", 0): "a"} and file_names(lake, "u") == {}
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 2), max_size=3), max_size=6))
+def test_changes_hold_what_is_new_and_no_more(said_in_turn: list[dict[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        lake, known, recorded = Lake.open(temporary), {}, 0
+        for words in said_in_turn:
+            rows = [{"of": key, "say": word} for key, word in words.items()]
+            recorded += len(words.items() - known.items())
+            known |= words
+            for _ in range(2):
+                write_changes(lake, "d", rows, ("of",), "x")
+                found = read_facts(lake, "d")
+                assert {row["of"]: row["say"] for row in found} == known and len(found) == recorded
+
+
+def test_many_may_change_one_subject_at_once(lake: Lake) -> None:
+    def change(number: int) -> None:
+        rows = [{"of": of, "say": number} for of in range(3)] + [{"of": 10 + number, "say": 0}]
+        write_changes(lake, "d", rows, ("of",), "x")
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = {row["of"]: row["say"] for row in read_facts(lake, "d")}
+    assert found.keys() == {0, 1, 2, *range(10, 18)} and found[0] == found[1] == found[2]

@@ -210,14 +210,22 @@ def test_a_rename_reads_nothing_and_changes_the_files_fact_only(lake: Lake, tmp_
     write(tmp_path / "d", {"a.jsonl": ["hello"], "z.jsonl": ["world"]})
     made = read(lake, tmp_path / "d")
     stamps = mtimes(lake)
-    hash = next(hash for (hash, _), name in file_names(lake, made.id).items() if name.endswith("a.jsonl"))
+    hash = next(hash for (hash, _), name in file_names(lake, "s").items() if name.endswith("a.jsonl"))
     for old, new in (("a", "b"), ("b", "a"), ("a", "b")):
         os.rename(tmp_path / "d" / f"{old}.jsonl", tmp_path / "d" / f"{new}.jsonl")
         assert read(lake, tmp_path / "d") == made and mtimes(lake) == stamps
-        assert file_names(lake, made.id)[hash, 0] == str(tmp_path / "d" / f"{new}.jsonl")
+        assert file_names(lake, "s")[hash, 0] == str(tmp_path / "d" / f"{new}.jsonl")
         shown = run_query(lake, f"SELECT file FROM files WHERE file_hash = '{hash}'").table
         assert shown.to_pylist() == [{"file": str(tmp_path / "d" / f"{new}.jsonl")}]
     assert len(read_facts(lake, "sources")) == 1
+
+
+def test_an_appended_file_adds_its_name_and_repeats_none(lake: Lake, tmp_path: Path) -> None:
+    for number in range(6):
+        write(tmp_path / "d", {f"{number}.jsonl": [f"text {number}"]})
+        read(lake, tmp_path / "d")
+        assert len(read_facts(lake, "files")) == number + 1
+    assert run_query(lake, "SELECT count(*) AS n FROM files").table.to_pylist() == [{"n": 6}]
 
 
 def test_another_role_is_a_fact_not_another_reading(lake: Lake, tmp_path: Path) -> None:
