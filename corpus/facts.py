@@ -5,7 +5,7 @@ A fact is created once and never changed; readers take them all, or the latest b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,13 @@ def _say(
     """Add the fact that `news` makes of those that are there, if any; who comes second looks again."""
     folder = lake.root / "facts" / dataset / fingerprint(subject)
     while True:
-        said = sorted(folder.glob("*.json"))
-        last = _read(said[-1]) if said else {"rows": None, "time_utc": 0}
-        if fingerprint(last["rows"]) == fingerprint(found):
+        paths = sorted(folder.glob("*.json"))
+        said = [_read(path) for path in paths]
+        rows = news(said)
+        if rows is None:
             return
-        fact = {"rows": found, "time_utc": max(now_utc(), last["time_utc"] + 1)}
-        if lake.create_json(next_path(said, folder), fact):
+        fact = {"rows": rows, "time_utc": max(now_utc(), said[-1]["time_utc"] + 1) if said else now_utc()}
+        if lake.create_json(next_path(paths, folder), fact):
             return
 
 
@@ -76,6 +77,11 @@ def read_facts(lake: Lake, dataset: str) -> list[dict[str, Any]]:
     records = [_read(path) for path in sorted((lake.root / "facts" / dataset).rglob("*.json"))]
     records.sort(key=lambda record: record["time_utc"])  # the paths were sorted: a total order
     return [{"time_utc": record["time_utc"], **row} for record in records for row in record["rows"]]
+
+
+def latest(rows: Iterable[dict[str, Any]], key: tuple[str, ...]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The rows by key, of which a later one of the same key replaces an earlier."""
+    return {tuple(row[name] for name in key): row for row in rows}
 
 
 def file_names(lake: Lake, source: str) -> dict[tuple[str, int], str]:
