@@ -23,6 +23,7 @@ from corpus.schema import OPERATORS, PII_TYPES
 from quality import pii_checks
 from quality.pii_candidates import KINDS, find_candidates
 from quality.pii_context import Candidate
+from quality.pii_digits import fold_digits
 from quality.pii_phones import check_phone
 
 # Where spans overlap, the type that proves more wins: an address with digits in it is no phone, a card's groups are no Aadhaar.
@@ -79,7 +80,7 @@ class Pii:
     regions: tuple[str, ...] = ("US", "GB", "IN")
 
     name: ClassVar[str] = "pii"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("doc_id", "text")
 
     def __post_init__(self) -> None:
@@ -128,14 +129,15 @@ class Pii:
         ]
         data = filled.buffers()[2].slice(offsets[0], offsets[-1] - offsets[0]).to_pybytes()
         offsets = offsets - offsets[0]
+        starts = offsets.tolist()
+        data, offsets, places = fold_digits(data, offsets)
         candidates = find_candidates(np.frombuffer(data, dtype=np.uint8), offsets)
         bounds = offsets.tolist()
         for row, start, end, kind in candidates.tolist():
-            lo = bounds[row]
-            candidate = Candidate(data, lo, bounds[row + 1], start, end)
-            found[row] += [
-                PiiSpan(a - lo, b - lo, _TYPE_OF[KINDS[kind]]) for a, b in self._check(KINDS[kind], candidate)
-            ]
+            candidate = Candidate(data, bounds[row], bounds[row + 1], start, end)
+            for span in self._check(KINDS[kind], candidate):
+                a, b = span if places is None else places[list(span)].tolist()
+                found[row].append(PiiSpan(a - starts[row], b - starts[row], _TYPE_OF[KINDS[kind]]))
         return [_settle(spans) if len(spans) > 1 else spans for spans in found]
 
     def _check(self, kind: str, candidate: Candidate) -> Iterator[pii_checks.Span]:

@@ -238,9 +238,9 @@ def _shape(groups: Ints, count: int, wanted: int, same: bool) -> bool:
 
 @njit(cache=True, nogil=True)
 def _open(data: Bytes, groups: Ints, last: int, hi: int) -> bool:
-    """Whether nothing binds the group `last` to digits that follow it: `12-3`, `12.3`, `12/3` and `12:3` do, `12 3` does not."""
+    """Whether nothing binds the group `last` to digits that follow it: `12-3`, `12.3`, `12/3`, `12:3` and `12+3` do, `12 3` does not."""
     end, kinds = groups[last, 1], groups[last, 2]
-    bound = end + 1 < hi and data[end] in (45, 46, 47, 58) and _CLASS[data[end + 1]] & _DIGIT
+    bound = end + 1 < hi and data[end] in (43, 45, 46, 47, 58) and _CLASS[data[end + 1]] & _DIGIT
     return not bound and (kinds == 0 or kinds & (_SPACE | _PAREN) != 0)
 
 
@@ -267,10 +267,28 @@ def _near_letters(data: Bytes, at: int, end: int, lo: int, hi: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def _is_listed(data: Bytes, at: int, lo: int) -> bool:
+    """Whether on its line only the number of a list stands before the group at `at`: `2 `, `2) `, `2. ` or `(2) `."""
+    i = at
+    while i > lo and at - i < 3 and data[i - 1] in (32, 41, 46):
+        i -= 1
+    digits = i
+    while i - digits < 4 and _is(data, digits - 1, lo, i, _DIGIT):
+        digits -= 1
+    if data[at - 1] != 32 or not 1 <= i - digits <= 3:
+        return False
+    start = digits - 1 if digits > lo and data[digits - 1] == 40 else digits
+    floor = max(lo, start - 64)
+    while start > floor and data[start - 1] in (9, 32):
+        start -= 1
+    return start == lo or data[start - 1] == 10
+
+
+@njit(cache=True, nogil=True)
 def _cards_and_ids(
-    data: Bytes, at: int, lo: int, hi: int, alone: bool, groups: Ints, count: int, out: Ints
+    data: Bytes, at: int, lo: int, hi: int, alone: int, groups: Ints, count: int, out: Ints
 ) -> None:
-    """Card, SSN and Aadhaar shapes at a group; `alone`: no digits before it, also none beyond a space."""
+    """Card, SSN and Aadhaar shapes at a group; `alone` as in `_numbers`."""
     first = groups[0, 0]
     if _open(data, groups, 0, hi):
         labelled = 9 <= first <= 12 and _near_letters(data, at, groups[0, 1], lo, hi)
@@ -289,7 +307,8 @@ def _cards_and_ids(
         if _shape(groups, count, wanted, True) and ends_there and _open(data, groups, last, hi):
             _emit(out, at, groups[last, 1], _CARD)
     for wanted, kind in ((444, _AADHAAR), (324, _SSN)):
-        if _shape(groups, count, wanted, True) and groups[2, 2] == 0 and _open(data, groups, 2, hi):
+        apart = alone > 1 or kind == _SSN  # three columns after the number of a row are no Aadhaar
+        if apart and _shape(groups, count, wanted, True) and groups[2, 2] == 0 and _open(data, groups, 2, hi):
             _emit(out, at, groups[2, 1], kind)
 
 
@@ -307,8 +326,11 @@ def _phones(data: Bytes, at: int, lo: int, hi: int, alone: bool, groups: Ints, c
             _emit(out, start - 1, groups[last, 1], _PHONE)
         return
     for wanted, last in ((1334, 3), (334, 2)):
-        if _shape(groups, count, wanted, False) and _open(data, groups, last, hi):
-            _emit(out, start, groups[last, 1], _PHONE)
+        end = groups[last, 1]
+        if _shape(groups, count, wanted, False) and (
+            _open(data, groups, last, hi) or (end < hi and data[end] == 47)  # `202-456-1111/202-456-1112`
+        ):
+            _emit(out, start, end, _PHONE)
             return
     if alone and _whole_phone(groups, count) and _open(data, groups, count - 1, hi):
         national = data[at] == 48 and count > 1 and not (count == 2 and groups[0, 2] == _DOT)
@@ -331,9 +353,13 @@ def _numbers(data: Bytes, at: int, lo: int, hi: int, link: int, groups: Ints, ou
             _emit(out, at, ipv4, _IPV4)
     bound = at - 2 >= lo and data[at - 1] in (45, 46, 47, 58) and _CLASS[data[at - 2]] & _DIGIT
     if not bound and (link == 0 or link & (_SPACE | _PAREN)):
+        # 2: no digits before it, also none beyond a space, save the number of a list; 1: after such a number without a mark; 0: neither.
+        alone = 2 if link == 0 else 0 if not _is_listed(data, at, lo) else 2 if link & (_DOT | _PAREN) else 1
         if at == lo or data[at - 1] != 43:
-            _cards_and_ids(data, at, lo, hi, link == 0, groups, count, out)
-        _phones(data, at, lo, hi, link == 0, groups, count, out)
+            _cards_and_ids(data, at, lo, hi, alone, groups, count, out)
+        _phones(data, at, lo, hi, alone > 1, groups, count, out)
+    elif bound and data[at - 1] == 47:
+        _phones(data, at, lo, hi, False, groups, count, out)
     return groups[0, 1], groups[0, 2]
 
 

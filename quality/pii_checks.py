@@ -26,11 +26,13 @@ _LETTERS = rb"[A-Za-z0-9]|[\xc3-\xd4][\x80-\xbf]"
 _EMAIL = re.compile(
     rb"((?:" + _LETTERS + rb"|[_%+&~-])(?:" + _LETTERS + rb"|[_%+&~-]|[.'](?!@)){0,63})"
     rb"@((?:(?:" + _LETTERS + rb")(?:" + _LETTERS + rb"|-){0,62}\.){1,8})"
-    rb"(xn--[A-Za-z0-9-]{2,59}|(?:[A-Za-z]|[\xc3-\xd4][\x80-\xbf]){2,24})(?![A-Za-z0-9_]|\((?!\+|[0-9]{2}))"
+    rb"(xn--[A-Za-z0-9-]{2,59}|(?:[A-Za-z]|[\xc3-\xd4][\x80-\xbf]){2,24})(?!_*[A-Za-z0-9])"
 )
 _FILE_ENDINGS = frozenset(  # `icon@2x.png`; none of them is a top-level domain
     b"png jpg jpeg gif svg webp bmp ico js jsx tsx css scss json html htm xml yaml yml php txt pdf".split()
 )
+_CALL = re.compile(rb"\((?!\+|[0-9]{2})")  # `A@Bx.transpose(1)`; a telephone number may follow an address
+_NO_METHODS = frozenset(b"com org net edu gov uk in".split())  # domains that something in brackets may follow
 _PASSWORD = re.compile(rb"//[A-Za-z0-9<>._~%-]{0,40}:\Z")  # scheme://user:password@host
 _NO_PERSON = frozenset([b"git", b"hg", b"svn"])  # git@github.com:owner/repository
 
@@ -43,6 +45,8 @@ def check_email(candidate: Candidate) -> Iterator[Span]:
         if candidate.data.startswith(b"<EMAIL>", found.end(), candidate.hi):
             continue  # it ran into one more than 64 bytes long, whose end was masked
         is_password = before.endswith(b":") and _PASSWORD.search(before)
+        if ending.lower() not in _NO_METHODS and _CALL.match(candidate.data, found.end(), candidate.hi):
+            continue
         if ending.lower() not in _FILE_ENDINGS and local.lower() not in _NO_PERSON and not is_password:
             yield found.span()
 

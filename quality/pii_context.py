@@ -2,7 +2,8 @@
 
 Words are not read across a placeholder such as `<EMAIL>`, which itself counts as a word that speaks against, and what only separators
 part from one is left alone. So masking takes evidence away and never adds any, and masked text holds nothing new to find (a law in
-test_pii.py).
+test_pii.py). A source may have tags that read like placeholders, `<SSN>…</SSN>`; what tells them apart is that no personal data runs on
+in letters or digits, so a letter or digit directly after one says that it is a tag.
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ _REACH_BYTES = 64
 _NUM_WORDS = 6
 _LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS.values()))
 _ANY = rb"(?:" + b"|".join(re.escape(text.encode()) for text in PLACEHOLDERS.values()) + rb")"
-_PLACEHOLDER = re.compile(_ANY)
+_PLACEHOLDER = re.compile(_ANY + rb"(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))")  # `x12` is an extension
 _JOIN = rb"(?:[ ./()+:-]|\xc2\xa0|\xe2\x80[\x90-\x93]){0,5}"  # at least what the kernel takes for a separator
 _PLACEHOLDER_BEFORE = {True: re.compile(_ANY + _JOIN + rb"\Z"), False: re.compile(_ANY + rb"\Z")}
-_PLACEHOLDER_AFTER = {True: re.compile(_JOIN + _ANY), False: _PLACEHOLDER}
+_PLACEHOLDER_AFTER = {True: re.compile(_JOIN + _ANY), False: re.compile(_ANY)}
+# What is found also directly after other personal data, so that no placeholder can be what let it be found.
+_RUNS_ON = re.compile(rb"[0-9A-Za-z]|\([0-9]{3}\) ?-?[0-9]{3}[-. ][0-9]{4}\Z")
 # Bytes C2, E2 and EF begin spaces, dashes, quotes and full-width punctuation more often than letters.
 _LETTER = rb"(?:[A-Za-z]|[\xc3-\xdf][\x80-\xbf]|[\xe0\xe1\xe3-\xee][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})"
 _LETTER_BYTES = string.ascii_letters.encode() + bytes(range(128, 256))
@@ -80,7 +83,7 @@ class Candidate:
     def words_before(self) -> list[str]:
         """Up to six words before it, nearest first, case folded, the last of them `<>` if a placeholder stands there.
 
-        They are of its line and the one before [the `call` of a traceback reached numbers three lines on]; a word that the
+        They are of its line and the one before that is not blank [the `call` of a traceback reached numbers three lines on]; a word that the
         window's edge may cut is left out.
         """
         edge = max(self.lo, self.start - _REACH_BYTES)
@@ -89,13 +92,14 @@ class Candidate:
             window = window.lstrip(_LETTER_BYTES)
         if b">" in self.data[edge : self.start]:
             for found in _PLACEHOLDER.finditer(
-                self.data, max(self.lo, edge - _LONGEST_PLACEHOLDER), self.start
+                self.data, max(self.lo, edge - _LONGEST_PLACEHOLDER), min(self.hi, self.start + 2)
             ):
-                if found.end() >= edge:
+                if edge <= found.end() <= self.start:
                     window, masked = self.data[found.end() : self.start], True
-        lines = window.split(b"\n")
-        if len(lines) > 2:
-            window, masked = b"\n".join(lines[-2:]), False
+        *above, line = window.split(b"\n")
+        spoken = [row for number, row in enumerate(above) if row.strip() or (masked and number == 0)]
+        if len(spoken) > 1:
+            window, masked = spoken[-1] + b"\n" + line, False
         words = [word.decode("utf-8", "replace").casefold() for word in reversed(_WORD.findall(window))]
         return [*words, _MASKED][:_NUM_WORDS] if masked else words[:_NUM_WORDS]
 
@@ -108,9 +112,20 @@ class Candidate:
         """Whether a placeholder is next to it: what was masked there could have spoken against it. `joined`: or parted from it by
         what parts groups of digits."""
         before, after = self.around(_LONGEST_PLACEHOLDER + 15)
-        if b">" in before and _PLACEHOLDER_BEFORE[joined].search(before):
+        if (
+            b">" in before
+            and _PLACEHOLDER_BEFORE[joined].search(before)
+            and not self._is_in_tag(before, after)
+        ):
             return True
         return b"<" in after and _PLACEHOLDER_AFTER[joined].match(after) is not None
+
+    def _is_in_tag(self, before: bytes, after: bytes) -> bool:
+        """Whether what looks like a placeholder before it is a tag of the source's own."""
+        if not before.endswith(b">"):
+            return False
+        in_phone = before.endswith(b"<PHONE>") and after.startswith(b"</PHONE>")
+        return bool(_RUNS_ON.match(self.raw())) or (in_phone and self.raw().startswith(b"+"))
 
     def label(self, *of: str) -> str:
         """The nearest of the labels asked for, from the words before it; "" for none.

@@ -20,7 +20,7 @@ from quality.pii_context import Candidate
 _LABELS = ("phone", "card", "ssn", "aadhaar", "ip", "version", "record", "other", "masked")
 _AFTER = frozenset(["mobile", "cell", "fax", "phone", "telephone", "office", "landline", "pager"])
 _EXTENSION = re.compile(
-    rb",?[ ]?(?:x|ext\.?|extn\.?|extension)[ .:]{0,2}\d{1,6}(?![A-Za-z0-9_])", re.IGNORECASE
+    rb",?[ ]?(?:x|ext\.?|extn\.?|extension)[ .:]{0,2}\d{1,6}(?![A-Za-z0-9_]|\+\d)", re.IGNORECASE
 )
 _NORTH_AMERICAN = re.compile(r"(?:1[-. ]?)?\(\d{3}\) ?-?\d{3}[-. ]\d{4}|(?:1[-.])?\d{3}([-.])\d{3}\1\d{4}")
 _AMOUNT = re.compile(r"\d{1,3}(?:\.\d{3})+|\d+\.\d{5,}")  # thousands with points, a decimal fraction

@@ -51,13 +51,19 @@ MARKS = [
     "\u00a0",
     "x",
     "a.b",
+    "_",
+    "\n1) ",
+    "९१",
+    "＋",
+    "४",
+    "_jo@example.com_",
 ]
 FRAGMENTS = st.one_of(
     st.sampled_from([text for texts in EXAMPLES.values() for text in texts]),
     st.sampled_from(LABELS),
     st.sampled_from(MARKS),
     st.from_regex(r"[0-9]{1,5}|[0-9]{9,16}", fullmatch=True),
-    st.sampled_from([f"<{kind.upper()}>" for kind in PII_TYPES]),
+    st.sampled_from([f"<{slash}{kind.upper()}>" for kind in PII_TYPES for slash in ("", "/")]),
 )
 TEXTS = st.lists(st.tuples(FRAGMENTS, st.sampled_from([" ", " ", "", "-"])), max_size=14).map(
     lambda pairs: "".join(part for pair in pairs for part in pair)

@@ -21,6 +21,10 @@ def found_in(text: str) -> list[str]:
         ("jo@example.org;al@example.org", ["jo@example.org", "al@example.org"]),
         ("jo@example.org-Office", ["jo@example.org"]),
         ("mailto:jo@xn--bcher-kva.example", ["jo@xn--bcher-kva.example"]),
+        ("_jo@example.com_ and __al@example.com__.", ["_jo@example.com", "__al@example.com"]),
+        ("Contact:jo@example.com(work) jo@example.co.uk(2)", ["jo@example.com", "jo@example.co.uk"]),
+        ("jo@example.com_2 and jo@example.com__x", []),
+        ("C = A@Bx.cd.transpose(1)", []),
         ("пётр@почта.example", ["пётр@почта.example"]),
         ("icon@2x.png, a @ b.org, user@host, lodash@4.17.21", []),
         ("git@github.com:owner/repository", []),
@@ -67,6 +71,12 @@ def test_ip(text: str, expected: list[str]) -> None:
         ("+1\u00a0202\u00a0456\u00a01111", ["+1\u00a0202\u00a0456\u00a01111"]),
         ("(+44 20 7946 0958)", ["+44 20 7946 0958"]),
         ("office (202) 456-1111.", ["(202) 456-1111"]),
+        ("202-456-1111/202-456-1112", ["202-456-1111", "202-456-1112"]),
+        ("98765-4321/98765-4322", []),
+        ("Phone\n\n9876543210", ["9876543210"]),
+        ("Phone: ९८७६५ ४३२१०", ["९८७६५ ४३२१०"]),
+        ("＋９１ ９８７６５４３２１０", ["＋９１ ９８７６５４３２１０"]),
+        ("धारा १२ और ९८७६५४३२१०", []),
         ("+44 20 7946 0958 2021", ["+44 20 7946 0958"]),
         ("2024561111 and 98765 43210 and 0123456789", []),
         ("§ 50-1401.01, §§ 16-2326 to 16-2332.01; 45 DCR 7193", []),
@@ -92,6 +102,9 @@ def test_phone(text: str, expected: list[str]) -> None:
     [
         ("4111111111111111", ["4111111111111111"]),
         ("4111 1111 1111 1111 123", ["4111 1111 1111 1111"]),
+        ("2 4111 1111 1111 1111", ["4111 1111 1111 1111"]),
+        ("1. 4111 1111 1111 1111\n(2) 5555-5555-5555-4444", ["4111 1111 1111 1111", "5555-5555-5555-4444"]),
+        ("see 2 4111 1111 1111 1111", []),
         ("3782 822463 10005 and 3056 930902 5904", ["3782 822463 10005", "3056 930902 5904"]),
         ("card 4222222222222", ["4222222222222"]),
         ("debit card no. 6304 2737 3398", ["6304 2737 3398"]),
@@ -128,6 +141,10 @@ def test_iban(text: str, expected: list[str]) -> None:
     ("text", "expected"),
     [
         ("219-47-2388", ["219-47-2388"]),
+        ("1 219-47-2388\n  2) 219-47-2389", ["219-47-2388", "219-47-2389"]),
+        ("1) 2341 2341 2346\n5. 2341 2341 2346", ["2341 2341 2346", "2341 2341 2346"]),
+        ("7 2341 2341 2346", []),
+        ("२३४१ २३४१ २३४६", ["२३४१ २३४१ २३४६"]),
         ("SSN 219 47 2388", ["219 47 2388"]),
         ("social security number: 219472388", ["219472388"]),
         ("219472388 and 219 47 2388", []),
@@ -157,3 +174,19 @@ def test_a_label_speaks_only_when_near_and_whole() -> None:
     assert found_in("Traceback (most recent call last):\n  ...\n>>> validate('12345678')") == []
     assert found_in("a3call 12345678 and call9 12345678") == []
     assert found_in("phone <EMAIL>, see 12345678") == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["219-47-2388", "81.2.69.160", "4111 1111 1111 1111", "DE89370400440532013000", "ACUPA7085R", "2341 2341 2346"],
+)  # fmt: skip
+def test_a_tag_of_the_source_is_no_placeholder(value: str) -> None:
+    for tag in ("SSN", "IP", "CARD", "IBAN", "PAN", "AADHAAR", "EMAIL", "id"):
+        assert found_in(f"<{tag}>{value}</{tag}>") == [value]
+
+
+def test_a_tag_of_the_source_speaks_for_what_it_holds() -> None:
+    assert found_in("<SSN>219472388</SSN><PHONE>12345678</PHONE>") == ["219472388", "12345678"]
+    assert found_in("<PHONE> 12345678</PHONE>") == []  # as masking may leave it
+    for phone in ("(202) 456-1111", "+91 98765 43210", "202-456-1111"):
+        assert found_in(f"<PHONE>{phone}</PHONE>") == [phone]
