@@ -18,17 +18,17 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus.errors import LakeError, UnknownName
 from corpus.fingerprint import hash_file
+from corpus.json_file import read_json, well_formed
 from corpus.manifest import (
     FORMAT,
     READABLE_FORMATS,
@@ -39,7 +39,16 @@ from corpus.manifest import (
     parts_from_json,
     parts_to_json,
 )
-from corpus.part import Part, publish, staging_path, sync_folder, write_part, writing
+from corpus.part import (
+    Part,
+    check_form,
+    publish,
+    read_part,
+    staging_path,
+    sync_folder,
+    write_part,
+    writing,
+)
 from corpus.process import is_abandoned, stamp
 
 __all__ = ["FORMAT", "FileEntry", "Lake", "Manifest", "TaskRecord", "artifact_id", "circumstance", "now_utc"]
@@ -59,7 +68,7 @@ class Lake:
                 f"the lake {str(root)!r} is a URL; a lake on an object store is not supported yet. Give a local folder."
             )
         lake = cls(Path(root).resolve())
-        found = lake._read_json(lake.root / "format.json")
+        found = read_json(lake.root / "format.json")
         if found is None and not create:
             raise UnknownName(
                 f"there is no lake at {lake.root}. Make one with `tilth run RECIPE`, or give another with --lake."
@@ -67,7 +76,7 @@ class Lake:
         if found is None:
             lake._refuse_other_things()
             lake.create_json(lake.root / "format.json", {"format": FORMAT})
-            found = lake._read_json(lake.root / "format.json") or {}
+            found = read_json(lake.root / "format.json") or {}
         if found.get("format") not in READABLE_FORMATS:
             raise LakeError(
                 f"{lake.root} is a lake of format {found.get('format')!r}; this version reads {sorted(READABLE_FORMATS)}. Use the version of Tilth that wrote it."
@@ -101,19 +110,14 @@ class Lake:
         self, part: Part, columns: list[str] | None = None, dictionary: list[str] | None = None
     ) -> pa.Table:
         """A part's rows; columns in `dictionary` come dictionary-encoded (many rows, few texts)."""
-        try:
-            return pq.read_table(
-                self.path_of(part), columns=columns, partitioning=None, read_dictionary=dictionary
-            )
-        except (OSError, pa.ArrowInvalid) as error:
-            raise LakeError(
-                f"the part {part.dataset}/{part.key} is missing or damaged: {error}. Restore it, or start a new lake."
-            ) from error
+        table = read_part(self.path_of(part), columns, dictionary)
+        check_form(part, table, columns)
+        return table
 
     def task(self, kind: str, key: str) -> TaskRecord | None:
         path = self._task_path(kind, key)
-        tree = self._read_json(path)
-        with _well_formed(path):
+        tree = read_json(path)
+        with well_formed(path):
             return (
                 None if tree is None else TaskRecord(kind, key, parts_from_json(tree["parts"]), tree["tally"])
             )
@@ -139,14 +143,14 @@ class Lake:
 
     def find(self, kind: str, id: str) -> Manifest | None:
         path = self.folder(kind, id) / "manifest.json"
-        tree = self._read_json(path)
+        tree = read_json(path)
         if tree is None:
             return None
         if tree.get("format") not in READABLE_FORMATS:
             raise LakeError(
                 f"{kind} {id} has manifest format {tree.get('format')!r}; this version reads {sorted(READABLE_FORMATS)}."
             )
-        with _well_formed(path):
+        with well_formed(path):
             found = Manifest.from_json(tree)
         if (found.kind, found.id) != (kind, id):
             raise LakeError(
@@ -202,27 +206,23 @@ class Lake:
                 self.write_json(outer / "context.json", {**circumstance(), **(context or {})})
                 self.write_json(outer / "manifest.json", manifest.to_json())
                 home.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    publish(outer, home)
-                except OSError:
-                    if not (home / "manifest.json").exists():
-                        raise
+                self._publish(outer, home)
         finally:
             shutil.rmtree(outer, ignore_errors=True)
         return self.get(manifest.kind, manifest.id)
 
-    def once(
-        self,
-        kind: str,
-        operator: str,
-        version: int,
-        identity: Mapping[str, Any],
-        parents: Iterable[tuple[str, str]],
-        make: Callable[[str], Manifest],
-    ) -> Manifest:
-        """The artifact of this identity: found, or made by `make(id)` and committed."""
-        id = artifact_id(kind, operator, version, identity, list(parents))
-        return self.find(kind, id) or self.commit(make(id))
+    def _publish(self, outer: Path, home: Path) -> None:
+        """Rename into place. What another committed before stays; what is left of an artifact without its manifest makes way."""
+        while True:
+            try:
+                return publish(outer, home)
+            except OSError:
+                if (home / "manifest.json").exists():
+                    return
+                if not home.is_dir():
+                    raise
+            with suppress(FileNotFoundError):  # another writer moved it
+                os.rename(home, self.stage() / home.name)  # swept with what else the dead leave there
 
     # ── JSON beside the data ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -253,19 +253,6 @@ class Lake:
                 return False
             finally:
                 staging.unlink(missing_ok=True)
-
-    def _read_json(self, path: Path) -> dict[str, Any] | None:
-        try:
-            tree = json.loads(path.read_text("utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise LakeError(f"cannot read {path}: {error.strerror or error}. Make it readable.") from error
-        except ValueError as error:  # not JSON, or not UTF-8
-            raise _damaged(path, str(error)) from error
-        if not isinstance(tree, dict):
-            raise _damaged(path, f"it holds a {type(tree).__name__}")
-        return tree
 
     def sweep(self, older_than_seconds: float = 86_400) -> None:
         """Delete what a killed process left half-done: staging and scratch folders, temporary files beside parts and facts."""
@@ -314,17 +301,3 @@ def _file_entries(folder: Path) -> dict[str, FileEntry]:
     return {
         path.relative_to(folder).as_posix(): FileEntry(path.stat().st_size, hash_file(path)) for path in paths
     }
-
-
-def _damaged(path: Path, reason: str) -> LakeError:
-    return LakeError(
-        f"{path} is damaged: {reason}. Tilth did not write it like this; restore it, or delete it to have it made again."
-    )
-
-
-@contextmanager
-def _well_formed(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -115,17 +116,6 @@ def test_staged_files_are_committed_with_their_hashes(lake: Lake) -> None:
     assert list(made.files) == ["sub/a.txt"] and made.files["sub/a.txt"].bytes == 5
     assert (lake.folder("documents", made.id) / "files" / "sub" / "a.txt").read_text() == "hello"
     assert list((lake.root / ".staging").iterdir()) == []
-
-
-def test_once_makes_only_what_is_not_there(lake: Lake) -> None:
-    made: list[str] = []
-
-    def make(id: str) -> Manifest:
-        made.append(id)
-        return Manifest("k", id, "o", 1, {"a": 1}, ())
-
-    assert lake.once("k", "o", 1, {"a": 1}, [], make) == lake.once("k", "o", 1, {"a": 1}, [], make)
-    assert len(made) == 1
 
 
 def test_a_moved_lake_is_the_same_lake(lake: Lake, tmp_path: Path) -> None:
@@ -264,6 +254,24 @@ def test_a_manifest_cut_short_anywhere_is_a_lake_error(lake: Lake) -> None:
             lake.get("documents", made.id)
 
 
+def test_an_artifact_whose_manifest_was_deleted_is_made_again(lake: Lake) -> None:
+    made = lake.commit(manifest(lake))
+    folder = lake.folder("documents", made.id)
+    (folder / "files").mkdir()
+    (folder / "files" / "left").write_text("over")
+    (folder / "manifest.json").unlink()
+    assert lake.commit(manifest(lake)) == made
+    assert sorted(path.name for path in folder.iterdir()) == ["context.json", "manifest.json"]
+
+
+def test_many_who_find_an_artifact_without_manifest_all_get_it(lake: Lake) -> None:
+    made = lake.commit(manifest(lake))
+    (lake.folder("documents", made.id) / "manifest.json").unlink()
+    found: list[Manifest] = []
+    run_together(8, lambda number: found.append(lake.commit(made)))
+    assert found == [made] * 8
+
+
 def test_a_damaged_task_is_a_lake_error(lake: Lake) -> None:
     lake.commit_task("ingest", "k", {})
     for content in ("{", "[]", '{"parts": {}}', '{"parts": {"a": [1]}, "tally": {}}'):
@@ -281,6 +289,21 @@ def test_a_part_that_is_gone_or_cut_short_is_a_lake_error(lake: Lake) -> None:
     path.unlink()
     with pytest.raises(LakeError, match="rejects/k is missing or damaged"):
         lake.read_part(written)
+
+
+@pytest.mark.parametrize("dataset", ["rejects", "documents"])
+def test_no_flipped_bit_gives_other_rows(lake: Lake, dataset: str) -> None:
+    rows = rejects(300) if dataset == "rejects" else pa.table({"doc_id": [f"{i:032x}" for i in range(300)], "text": [f"text {i} " * 9 for i in range(300)]})  # fmt: skip
+    written = lake.write_part(dataset, "k", rows)
+    path, whole = lake.path_of(written), lake.read_part(written)
+    data, draw = path.read_bytes(), random.Random(7)
+    for _ in range(1000):
+        place = draw.randrange(len(data))
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << draw.randrange(8)]) + data[place + 1 :])
+        try:
+            assert lake.read_part(written, whole.column_names).equals(whole)
+        except LakeError as error:
+            assert f"{dataset}/k is missing or damaged" in str(error)
 
 
 def test_a_column_can_be_read_as_a_dictionary(lake: Lake) -> None:
