@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import facts
+from corpus.errors import LakeError
 from corpus.facts import FILE_KEY, file_names, read_facts, write_changes, write_facts
 from corpus.lake import Lake
 
@@ -60,6 +61,24 @@ def test_rows_keep_their_order_and_their_own_time(lake: Lake) -> None:
     write_facts(lake, "d", [{"say": "b", "time_utc": 7}, {"say": "a"}], "x")
     rows = read_facts(lake, "d")
     assert [row["say"] for row in rows] == ["b", "a"] and rows[0]["time_utc"] == 7 < rows[1]["time_utc"]
+
+
+def test_a_fact_that_was_lost_is_no_obstacle(lake: Lake) -> None:
+    for word in "abc":
+        write_facts(lake, "d", [{"say": word}], "x")
+    sorted((lake.root / "facts" / "d").rglob("*.json"))[0].unlink()
+    write_facts(lake, "d", [{"say": "d"}], "x")
+    assert said(lake) == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize("content", ["{", "", "[]", "{}", '{"rows": 5, "time_utc": 1}', '{"rows": [], "time_utc": null}'])  # fmt: skip
+def test_a_damaged_fact_is_a_lake_error_that_names_it(lake: Lake, content: str) -> None:
+    write_facts(lake, "d", [{"say": "a"}], "x")
+    (path,) = (lake.root / "facts" / "d").rglob("*.json")
+    path.write_text(content)
+    for ask in (lambda: read_facts(lake, "d"), lambda: write_facts(lake, "d", [{"say": "b"}], "x")):
+        with pytest.raises(LakeError, match=f"{path} is damaged"):
+            ask()
 
 
 def test_nothing_said_is_no_rows(lake: Lake) -> None:

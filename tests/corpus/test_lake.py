@@ -301,9 +301,10 @@ def test_no_flipped_bit_gives_other_rows(lake: Lake, dataset: str) -> None:
         place = draw.randrange(len(data))
         path.write_bytes(data[:place] + bytes([data[place] ^ 1 << draw.randrange(8)]) + data[place + 1 :])
         try:
-            assert lake.read_part(written, whole.column_names).equals(whole)
-        except LakeError as error:
-            assert f"{dataset}/k is missing or damaged" in str(error)
+            read = lake.read_part(written, whole.column_names)
+        except LakeError:
+            continue
+        assert read.equals(whole)
 
 
 def test_a_column_can_be_read_as_a_dictionary(lake: Lake) -> None:
