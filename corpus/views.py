@@ -1,13 +1,14 @@
 """The views: one query for each public dataset, over stored relations that stand in braces (`corpus.relations`).
 
-Plain names show the newest version of every recipe name, `all_` names everything. Text is shown with personal data masked.
+Plain names show the newest version of every recipe name, `all_` names everything. Text and a document's own fields are shown
+with personal data masked.
 """
 
 from __future__ import annotations
 
 from string import Formatter
 
-from corpus.schema import DATASETS
+from corpus.schema import DATASETS, OWN_FIELDS
 
 FACT_DATASETS = ("sources", "files", "names", "signoffs", "audits", "erased", "contamination")
 RUN_DATASETS = ("runs", "checkpoints", "metrics", "events")
@@ -16,12 +17,12 @@ RAW = frozenset(
     scope + "raw_" + name for name in _MASKED for scope in ("", "all_")
 )  # for those who ask for unmasked text
 
-# A document's masked text is found by its part, not by its id alone: two readings of one file share ids, not texts.
-_MASKS = """(
-    SELECT part, doc_id, any_value(masked_text) AS masked_text FROM {masks} WHERE masked_text IS NOT NULL GROUP BY part, doc_id)"""
-# A record's other fields are not looked through as its text is; what is an e-mail address wherever it stands is masked here.
-_EMAIL = r"""[^\s"<>()\[\],;:\\/@]+@[^\s"<>()\[\],;:\\/@.]+(\.[^\s"<>()\[\],;:\\/@.]+)+"""
-# Text whose personal data was not looked for yet (part −1) is not shown.
+_SHOWN = ("text", *OWN_FIELDS)  # masked where there is anything to mask
+# What is masked of a document is found by its part, not by its id alone: two readings of one file share ids, not texts.
+_MASKS = f"""(
+    SELECT part, doc_id, {", ".join(f"any_value(masked_{name}) AS masked_{name}" for name in _SHOWN)}
+    FROM {{masks}} WHERE {" OR ".join(f"masked_{name} IS NOT NULL" for name in _SHOWN)} GROUP BY part, doc_id)"""
+# What was not looked through yet (part −1) is not shown.
 _DOCUMENTS = (
     "SELECT {columns} FROM {{documents}} d LEFT JOIN {masks} m ON m.part = d.part AND m.doc_id = d.doc_id"
 )
@@ -61,8 +62,7 @@ def _scoped_views() -> dict[str, str]:
         **{name: f"SELECT * FROM {{{name}}}" for name in plain},
         "documents": _DOCUMENTS.format(
             columns=_columns(
-                "documents", text="CASE WHEN d.part >= 0 THEN coalesce(m.masked_text, d.text) END",
-                **{name: f"regexp_replace(d.{name}, {quoted(_EMAIL)}, '<EMAIL>', 'g')" for name in ("own_id", "url", "metadata")},
+                "documents", **{name: f"CASE WHEN d.part >= 0 THEN coalesce(m.masked_{name}, d.{name}) END" for name in _SHOWN},
             ), masks=masks
         ),
         "held_out": _HELD_OUT.format(
@@ -83,6 +83,8 @@ def _views() -> dict[str, str]:
     for name in RUN_DATASETS:
         found[name] = f"SELECT * FROM {{{name}}} WHERE run_id IN (SELECT run_id FROM {{current_runs}})"
         found[f"all_{name}"] = f"SELECT * FROM {{{name}}}"
+    for name, scope in (("events", "now"), ("all_events", "all")):  # what curation has to tell is of no run
+        found[name] += f" UNION ALL SELECT * FROM {{{scope}_guards}}"
     for name in FACT_DATASETS:
         found[name] = f"SELECT * FROM {{{name}}}"
     return found

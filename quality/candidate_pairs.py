@@ -2,10 +2,16 @@
 
 (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, §3.4.) One band is grouped at a time, in DuckDB, which spills.
 Documents are ordinals here; whether a pair is alike is decided elsewhere, on the exact sets (`quality.verification`).
+
+Of a bucket of up to 64 documents every pair is a candidate. Of a larger one only its members are kept: what they are
+compared with is decided by the walk, which knows who is kept (`quality.large_buckets`). Anchors, a few members that all
+others are compared with, cannot do: the walk drops a document for a kept one only, and an anchor is rarely kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -18,7 +24,6 @@ from quality.spill import Spill
 Array = np.ndarray[Any, np.dtype[Any]]
 
 ALL_PAIRS_UP_TO = 64  # members of a bucket of which every pair is a candidate
-NUM_ANCHORS = 8  # in a larger one each member meets those with the smallest ids only
 _COMPACT_ROWS = (
     30_000_000  # pairs found again in other bands are merged whenever this many new ones have come
 )
@@ -28,13 +33,13 @@ _BUCKETS = """
     SELECT key, ordinal, row_number() OVER (PARTITION BY key ORDER BY ordinal) AS rank, count(*) OVER (PARTITION BY key) AS size
     FROM band WHERE key IN (SELECT key FROM band GROUP BY key HAVING count(*) > 1)
 """
-_PAIRS = f"""
+_PAIRS = """
     INSERT INTO pairs
     SELECT (first.ordinal << 32) | second.ordinal
-    FROM (SELECT * FROM members WHERE size <= {ALL_PAIRS_UP_TO} OR rank <= {NUM_ANCHORS}) first
+    FROM (SELECT * FROM members WHERE size <= $largest) first
     JOIN members second ON first.key = second.key AND first.rank < second.rank
 """
-_LARGE = f"SELECT ordinal, size FROM members WHERE rank = 1 AND size > {ALL_PAIRS_UP_TO} ORDER BY ordinal"
+_LARGE = "SELECT ordinal, size FROM members WHERE size > $largest ORDER BY key, ordinal"
 
 
 def band_keys(signatures: Array, num_bands: int) -> Array:
@@ -45,15 +50,16 @@ def band_keys(signatures: Array, num_bands: int) -> Array:
 
 
 def find_pairs(
-    connection: Any, keys: Spill, num_bands: int, rows: Array, pairs: Spill
-) -> dict[int, tuple[int, int]]:
+    connection: Any, keys: Spill, num_bands: int, rows: Array, pairs: Spill, members: Spill, all_pairs_up_to: int
+) -> Array:  # fmt: skip
     """Append every candidate pair once, as (smaller ordinal << 32 | larger), ascending, to `pairs`.
 
-    `keys` holds the rows of `band_keys`, `rows` the row of each document in id order; its place there is its ordinal. Returns the large buckets, of which
-    not all pairs are candidates: smallest member → (members of the largest such bucket, number of bands it is in).
+    `keys` holds the rows of `band_keys`, `rows` the row of each document in id order; its place there is its ordinal. The
+    ordinals of each larger bucket are appended to `members`, those of equal members in several bands once. Returns where
+    each begins in `members`, and at last its length.
     """
     connection.execute("CREATE OR REPLACE TEMP TABLE pairs (pair UBIGINT)")
-    large: dict[int, tuple[int, int]] = {}
+    starts, seen = [0], set[bytes]()
     num_new = 0
     for band in range(num_bands):
         column = keys.read().reshape(-1, num_bands)[:, band][rows]
@@ -62,10 +68,13 @@ def find_pairs(
             "band", pa.table({"key": column, "ordinal": np.arange(len(rows), dtype=np.uint64)})
         )
         connection.execute(_BUCKETS)
-        num_new += connection.execute(_PAIRS).fetchone()[0]
-        for ordinal, size in connection.execute(_LARGE).fetchall():
-            before, bands = large.get(ordinal, (0, 0))
-            large[ordinal] = (max(before, size), bands + 1)
+        num_new += connection.execute(_PAIRS, {"largest": all_pairs_up_to}).fetchone()[0]
+        for bucket in _large_buckets(connection, all_pairs_up_to):
+            digest = blake2b(bucket.tobytes(), digest_size=16).digest()
+            if digest not in seen:
+                seen.add(digest)
+                members.append(bucket)
+                starts.append(members.length)
         connection.unregister("band")
         if num_new > _COMPACT_ROWS:
             connection.execute("CREATE OR REPLACE TEMP TABLE fewer AS SELECT DISTINCT pair FROM pairs")
@@ -74,7 +83,18 @@ def find_pairs(
     for batch in connection.sql("SELECT DISTINCT pair FROM pairs ORDER BY pair").to_arrow_reader(1 << 18):
         pairs.append(batch.column(0).to_numpy())
     connection.execute("DROP TABLE pairs; DROP TABLE IF EXISTS members")
-    return dict(sorted(large.items()))
+    return np.array(starts, np.int64)
+
+
+def _large_buckets(connection: Any, all_pairs_up_to: int) -> Iterator[Array]:
+    """The ordinals of each bucket of table `members` that has more than so many."""
+    found = connection.execute(_LARGE, {"largest": all_pairs_up_to}).fetchnumpy()
+    ordinals, sizes = found["ordinal"].astype(np.uint32), found["size"]
+    start = 0
+    while start < len(ordinals):
+        end = start + int(sizes[start])
+        yield ordinals[start:end]
+        start = end
 
 
 @kernel

@@ -14,7 +14,8 @@ from corpus.holdout import held_out_rows
 from corpus.lake import Lake, Manifest
 from corpus.schema import DATASETS
 from quality.curation import Curation, SourceRules
-from quality.decide import SourceInput, edges_table, held_out_failures, part_frames, passes, signals_of
+from quality.decide import SourceInput, held_out_failures, part_frames, passes, signals_of
+from quality.pairs import read_pairs
 from quality.verdicts import Verdicts, candidate_columns, find_duplicates
 
 
@@ -23,7 +24,7 @@ def judge(
 ) -> Verdicts:  # fmt: skip
     """The verdicts that need every document: duplicates among those that fail nothing else."""
     candidates = find_candidates(lake, inputs, curation, rules, held)
-    return find_duplicates(candidates, edges_table(lake, edges), curation)
+    return find_duplicates(candidates, read_pairs(lake, edges), curation)
 
 
 def find_candidates(

@@ -36,7 +36,7 @@ from quality.near_duplicates import EDGES_VERSION, NearDuplicates, find_edges
 from quality.set_apart import held_out_set
 from quality.verdicts import Verdicts
 
-VERSION = 1
+VERSION = 2
 SMALL_ROWS = 20_000  # below this, starting workers costs more than deciding
 _EDGES_PER_PART = 1 << 21  # as text, the four ids of a pair take 128 bytes
 
@@ -66,7 +66,10 @@ def curate(
         index = HeldOutOverlap(str(lake.folder("holdout", held_out.id) / "files" / "index"), held_out.id)
         overlaps = measure(lake, documents, [index], workers, progress, [("holdout", held_out.id)])
         inputs = [replace(found, measured={**found.measured, **overlaps[found.name]}) for found in inputs]
-    return Curated(decide(lake, inputs, curation, rules, edges, held_out, workers, progress), held_out)
+    snapshot = decide(lake, inputs, curation, rules, edges, held_out, workers, progress)
+    for guard in snapshot.summary["guards"]:
+        say(f"{guard['kind'].replace('_', ' ')}: {guard['message']}")
+    return Curated(snapshot, held_out)
 
 
 def operators(curation: Curation, tokens: Operator | None) -> list[Operator]:
@@ -117,21 +120,25 @@ def near_duplicate_edges(
             manifest.parts("documents"), measured[name]["minhash"].parts("minhash"), strict=True
         )
     ]
-    scratch = lake.scratch()
+    scratch, staged = lake.scratch(), lake.stage()
     try:
-        edges, guards = find_edges(pairs, config, scratch)
+        edges, guards = find_edges(pairs, config, scratch, staged)
+        parts = _write_edges(lake, id, edges)
+        made = Manifest(
+            "near_duplicates", id, "find_edges", EDGES_VERSION, identity, tuple(parents), {"near_duplicates": parts}, summary={"guards": guards}
+        )  # fmt: skip
+        return lake.commit(made, staged)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        for folder in (scratch, staged):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_edges(lake: Lake, id: str, edges: pa.Table) -> tuple[Part, ...]:
     slices = [edges.slice(at, _EDGES_PER_PART) for at in range(0, max(1, edges.num_rows), _EDGES_PER_PART)]
-    parts = tuple(
+    return tuple(
         lake.write_part("near_duplicates", fingerprint([id, number]), found)
         for number, found in enumerate(slices)
     )
-    return lake.commit(
-        Manifest(
-            "near_duplicates", id, "find_edges", EDGES_VERSION, identity, tuple(parents), {"near_duplicates": parts}, summary={"guards": guards}
-        )
-    )  # fmt: skip
 
 
 # ── decide and commit ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -160,7 +167,8 @@ def decide(
     ]  # fmt: skip
     rows = sum(found.documents.rows("documents") for found in inputs)
     run_calls(calls, workers if rows > SMALL_ROWS else 1, "decide", progress)
-    return lake.commit(_snapshot(lake, id, identity, parents, inputs, verdicts))
+    guards = [*(edges.summary["guards"] if edges else []), *verdicts.guards]
+    return lake.commit(_snapshot(lake, id, identity, parents, inputs, verdicts, guards))
 
 
 def snapshot_identity(
@@ -229,6 +237,7 @@ def _snapshot(
     parents: list[tuple[str, str]],
     inputs: Sequence[SourceInput],
     verdicts: Verdicts,
+    guards: list[dict[str, Any]],
 ) -> Manifest:
     datasets: dict[str, list[Part]] = {"decisions": [], "signals": []}
     tallies, kept_hashes = {}, []
@@ -243,7 +252,7 @@ def _snapshot(
     keeper, dropped = verdicts.largest_cluster()
     summary = {
         "sources": tallies, "rejects": {found.name: found.documents.rows("rejects") for found in inputs},
-        "largest_cluster": {"keeper": keeper, "dropped": dropped}, "kept_hashes": kept_hashes,
+        "largest_cluster": {"keeper": keeper, "dropped": dropped}, "guards": guards, "kept_hashes": kept_hashes,
         "sample": min((found.documents.identity.get("sample", 1.0) for found in inputs), default=1.0),
     }  # fmt: skip
     final = {name: tuple(parts) for name, parts in datasets.items()}

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from corpus.lake import Lake, Manifest
+from corpus.own_fields import MASKED_FIELDS
 from corpus.part import Part
 from corpus.schema import DATASETS, FAILURE, MEASURED_SIGNALS, OPERATORS
 from quality.curation import Curation, SourceRules
@@ -64,6 +65,8 @@ def read_signals(
         wanted = [
             signal for signal in OPERATORS[name].names if signal in MEASURED_SIGNALS and signal in asked
         ]
+        if name == "pii":
+            wanted += MASKED_FIELDS.values()
         if wanted:
             measured = lake.read_part(manifest.parts(name)[number], wanted)
             for signal in wanted:
@@ -87,16 +90,16 @@ def signals_of(rules: SourceRules, curation: Curation) -> set[str]:
 def with_metadata(frame: pl.DataFrame, rules: SourceRules) -> pl.DataFrame:
     """Add, as text, a column for each `metadata.KEY` that a rule names, and make the date text: YYYY-MM-DD sorts as it is."""
     for signal in {rule.signal for rule in rules.rules if rule.signal.startswith("metadata.")}:
-        key = signal.removeprefix("metadata.")
-        paths = [
-            _json_path([key]),
-            _json_path(key.split(".")),
-        ]  # a key may hold dots, or reach into an object
-        found = pl.coalesce(pl.col("metadata").str.json_path_match(path) for path in paths)
-        frame = frame.with_columns(found.alias(signal))
+        frame = frame.with_columns(_metadata_value(pl.col("metadata"), signal).alias(signal))
     if frame.schema["date"] != pl.String:
         frame = frame.with_columns(pl.col("date").dt.strftime("%Y-%m-%d"))
     return frame
+
+
+def _metadata_value(metadata: pl.Expr, signal: str) -> pl.Expr:
+    key = signal.removeprefix("metadata.")
+    paths = [_json_path([key]), _json_path(key.split("."))]  # a key may hold dots, or reach into an object
+    return pl.coalesce(metadata.str.json_path_match(path) for path in paths)
 
 
 def _json_path(keys: Iterable[str]) -> str:
@@ -208,7 +211,19 @@ def _failures(frame: pl.DataFrame, failed: pl.DataFrame, rules: SourceRules, cur
 def _values(frame: pl.DataFrame, rule: str, signal: str) -> pl.Series:
     if rule == "exact_duplicate":
         return pl.repeat(1.0, frame.height, eager=True)
+    own_field = signal.split(".")[0]
+    if own_field in MASKED_FIELDS:
+        return _shown(frame, own_field, signal)
     return frame["jaccard" if rule == "near_duplicate" else signal]
+
+
+def _shown(frame: pl.DataFrame, own_field: str, signal: str) -> pl.Series:
+    """A document's own field with personal data masked; null where it was not looked for."""
+    masked = MASKED_FIELDS[own_field]
+    if masked not in frame.columns:
+        return pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+    shown = pl.coalesce(masked, own_field)
+    return frame.select(shown if signal == own_field else _metadata_value(shown, signal)).to_series()
 
 
 def _described(name: str, near_threshold: str) -> tuple[str, str]:
@@ -222,11 +237,3 @@ def _described(name: str, near_threshold: str) -> tuple[str, str]:
 
 def _text(value: Any) -> str | None:
     return None if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def edges_table(lake: Lake, manifest: Manifest | None) -> pa.Table | None:
-    """What the walk over near-duplicates reads of the stored pairs; texts of ids once, not once a pair."""
-    parts = manifest.parts("near_duplicates") if manifest else ()
-    columns = ["content_a", "content_b", "jaccard", "containment"]
-    tables = [lake.read_part(part, columns, dictionary=columns[:2]) for part in parts]
-    return pa.concat_tables(tables) if tables else None

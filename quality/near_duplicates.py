@@ -1,7 +1,7 @@
-"""Near-duplicates: which documents are nearly the same text, found by MinHash, verified exactly, judged in keeper order.
+"""Near-duplicates: which documents are nearly the same text, found by MinHash and verified exactly.
 
-`find_edges` folds a whole corpus into a table of verified pairs; `walk` turns it into verdicts, for any threshold, in
-seconds. Which document is better kept (the keeper order) is the caller's; exact copies count as one document here.
+`find_edges` folds a whole corpus into a table of verified pairs and, of what many share, the large buckets; `quality.walk`
+turns these into verdicts, for any threshold, in seconds. Exact copies count as one document here.
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import field_validator, model_validator
 
 from corpus.config import Count, Section, Share, identity
 from corpus.errors import PartError, did_you_mean, one_of
 from corpus.schema import DATASETS, MEASURED_SIGNALS
-from quality.candidate_pairs import ALL_PAIRS_UP_TO, NUM_ANCHORS, band_keys, find_pairs
-from quality.kernel import kernel
+from quality.candidate_pairs import ALL_PAIRS_UP_TO, band_keys, find_pairs
+from quality.large_buckets import mark, write_large_buckets
 from quality.spill import Spill
 from quality.verification import MIN_JACCARD, read_sets, verify
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-EDGES_VERSION = 1  # bumped by hand when find_edges gives other rows
+EDGES_VERSION = 2  # bumped by hand when find_edges gives other rows
 KEEPER_KEYS = ("curated", "date", "length")
 
 
@@ -98,15 +97,16 @@ def s_curve(bands: int, rows: int) -> list[tuple[float, float]]:
 
 
 def find_edges(
-    parts: Sequence[tuple[Path, Path]], config: NearDuplicates, scratch: Path
-) -> tuple[pa.Table, list[dict[str, Any]]]:
-    """All candidate pairs of a corpus, verified: (rows of `near_duplicates` with Jaccard ≥ 0.5, guard events).
+    parts: Sequence[tuple[Path, Path]], config: NearDuplicates, scratch: Path, buckets: Path, all_pairs_up_to: int = ALL_PAIRS_UP_TO
+) -> tuple[pa.Table, list[dict[str, Any]]]:  # fmt: skip
+    """The candidate pairs of a corpus, verified: (rows of `near_duplicates` with Jaccard ≥ 0.5, guard events).
 
     `parts` are (documents part, minhash part), row for row; their order, and that of rows in them, changes nothing. The
     ids of the table are dictionary-encoded: write large ones slice by slice.
     Documents with one content_hash are one document, that of the smallest doc_id. Rows are sorted by (doc_a, doc_b) with
-    doc_a < doc_b. `scratch` is a folder for what does not fit in memory; nothing is left in it. An event tells of a
-    bucket of more than 64 members, in which each was compared with 8 only.
+    doc_a < doc_b. Band buckets of more than `all_pairs_up_to` members are not pairs: they are written into the folder
+    `buckets` (`LargeBuckets.open` reads it), and an event tells of them. `scratch` is a folder for what does not fit in
+    memory; nothing is left in it.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -114,12 +114,16 @@ def find_edges(
         keys, pairs, hashes = (
             stack.enter_context(Spill(folder / name, "uint64")) for name in ("keys", "pairs", "hashes")
         )
-        found = _find_candidates(parts, config, folder / "duckdb", keys, pairs)
+        members = stack.enter_context(Spill(folder / "members", "uint32"))
+        found = _find_candidates(parts, config, folder / "duckdb", keys, pairs, members, all_pairs_up_to)
         sets = read_sets(
             [documents for documents, _ in parts], found.ordinals, found.wanted, config.ngram, hashes
         )
+        in_bucket = mark(members, len(found.wanted))[found.wanted]
+        contents = found.names.column("content_hash").filter(pa.array(in_bucket)).combine_chunks()
+        write_large_buckets(buckets, contents, members, found.starts, sets)
         blocks = verify(pairs, sets, keys, found.rows, config.bands)
-        return _edges_table(blocks, found), _events(found)
+        return _edges_table(blocks, found), _events(found, members, all_pairs_up_to)
 
 
 @dataclass(frozen=True)
@@ -128,24 +132,24 @@ class _Candidates:
 
     rows: Array  # ordinal → row in the parts, one after the other
     ordinals: Array  # the reverse; −1 for copies and for documents without shingles
-    wanted: Array  # mask by ordinal: which are in any pair
+    wanted: Array  # mask by ordinal: which are in any pair or large bucket
     names: pa.Table  # doc_id and content_hash of those, in order
-    large: Mapping[int, tuple[int, int]]  # smallest ordinal of a large bucket → (members, bands)
+    starts: Array  # where each large bucket begins in `members`
 
 
 def _find_candidates(
-    parts: Sequence[tuple[Path, Path]], config: NearDuplicates, temporary: Path, keys: Spill, pairs: Spill
-) -> _Candidates:
+    parts: Sequence[tuple[Path, Path]], config: NearDuplicates, temporary: Path, keys: Spill, pairs: Spill, members: Spill, all_pairs_up_to: int
+) -> _Candidates:  # fmt: skip
     from corpus.sql import open_scratch  # the door to duckdb, opened only where it is used
 
     with open_scratch(temporary, memory="700MB") as connection:
         num_rows = _read_members(connection, parts, config, keys)
         rows = _number_documents(connection)
-        large = find_pairs(connection, keys, config.bands, rows, pairs)
+        starts = find_pairs(connection, keys, config.bands, rows, pairs, members, all_pairs_up_to)
         ordinals = np.full(num_rows, -1, np.int64)
         ordinals[rows] = np.arange(len(rows))
-        wanted = _members_of(pairs, len(rows))
-        return _Candidates(rows, ordinals, wanted, _names(connection, np.flatnonzero(wanted)), large)
+        wanted = _members_of(pairs, len(rows)) | mark(members, len(rows))
+        return _Candidates(rows, ordinals, wanted, _names(connection, np.flatnonzero(wanted)), starts)
 
 
 def _read_members(
@@ -251,70 +255,15 @@ def _edges_table(blocks: Iterable[Mapping[str, Array]], found: _Candidates) -> p
     return pa.table([*ids, *numbers], schema=schema)
 
 
-def _events(found: _Candidates) -> list[dict[str, Any]]:
-    """A guard event per large bucket, by its smallest doc_id; the columns are those of `events`."""
-    place, ids = np.cumsum(found.wanted) - 1, found.names.column("doc_id")
-    return [
-        {
-            "kind": "large_bucket", "metric": "bucket_size", "value": float(size), "threshold": float(ALL_PAIRS_UP_TO), "action": "compare_with_anchors",
-            "message": f"{size} documents share a band with {ids[place[ordinal]].as_py()} ({bands} such bands): each was compared with {NUM_ANCHORS} of them, not with all",
-        }
-        for ordinal, (size, bands) in found.large.items()
-    ]  # fmt: skip
-
-
-# ── verdicts ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def walk(
-    content_hashes: Sequence[str], edges: pa.Table, threshold: float
-) -> dict[str, tuple[str, float, float]]:
-    """Which contents are dropped, and for which: {dropped: (keeper, Jaccard, containment)}.
-
-    `content_hashes` are those of the documents that pass every other rule, in keeper order. One is dropped iff it has an
-    edge of Jaccard ≥ `threshold` to one already kept: no chains, and every dropped document is that near to its keeper.
-    Of several it is the nearest, then the first in keeper order. Edges to documents that are not listed do not count.
-    """
-    if threshold < MIN_JACCARD:
-        raise ValueError(f"threshold {threshold:g} is below {MIN_JACCARD:g}, from which edges are stored")
-    order = pa.array(content_hashes, pa.string())
-    a, b = (_positions(edges.column(name), order) for name in ("content_a", "content_b"))
-    chosen = pc.and_(
-        pc.and_(a.is_valid(), b.is_valid()), pc.greater_equal(edges.column("jaccard"), threshold)
-    )
-    a, b = (column.filter(chosen).to_numpy().astype(np.uint64) for column in (a, b))
-    jaccard, containment = (
-        edges.column(name).filter(chosen).to_numpy() for name in ("jaccard", "containment")
-    )
-    ends = np.maximum(a, b) << np.uint64(32) | np.minimum(a, b)  # later, earlier
-    by_later = np.argsort(ends)
-    ends, jaccard, containment = ends[by_later], jaccard[by_later], containment[by_later]
-    dropped_by = np.full(len(order), -1, np.int64)
-    _walk(ends, jaccard, dropped_by)
-    dropped = np.flatnonzero(dropped_by >= 0)
-    edge = dropped_by[dropped]
-    keepers = (ends[edge] & np.uint64(0xFFFFFFFF)).tolist()
-    rows = zip(dropped.tolist(), keepers, jaccard[edge].tolist(), containment[edge].tolist(), strict=True)
-    return {content_hashes[gone]: (content_hashes[kept], near, held) for gone, kept, near, held in rows}
-
-
-def _positions(column: pa.ChunkedArray, order: pa.Array) -> pa.ChunkedArray:
-    """The place of each value in `order`, or null."""
-    if not pa.types.is_dictionary(column.type):
-        return pc.index_in(column, value_set=order)
-    column = column.unify_dictionaries()  # so that the texts are looked up once, not once a chunk
-    if not column.num_chunks:
-        return pa.chunked_array([], pa.int32())
-    places = pc.index_in(column.chunk(0).dictionary, value_set=order)
-    return pa.chunked_array([places.take(chunk.indices) for chunk in column.chunks], pa.int32())
-
-
-@kernel
-def _walk(ends: Array, jaccard: Array, dropped_by: Array) -> None:
-    """For each place the edge to the kept one it is dropped for, or −1. `ends` is (later << 32 | earlier), ascending."""
-    for edge in range(len(ends)):
-        later, earlier = np.int64(ends[edge] >> np.uint64(32)), np.int64(ends[edge] & np.uint64(0xFFFFFFFF))
-        if dropped_by[earlier] < 0:
-            best = dropped_by[later]
-            if best < 0 or jaccard[edge] > jaccard[best]:
-                dropped_by[later] = edge
+def _events(found: _Candidates, members: Spill, all_pairs_up_to: int) -> list[dict[str, Any]]:
+    """The guard event of large buckets, by the largest; the columns are those of `events`."""
+    sizes = np.diff(found.starts)
+    if not len(sizes):
+        return []
+    largest = int(np.argmax(sizes))
+    first = np.count_nonzero(found.wanted[: members.read()[found.starts[largest]]])
+    doc_id = found.names.column("doc_id")[first].as_py()
+    return [{
+        "kind": "large_bucket", "metric": "bucket_size", "value": float(sizes[largest]), "threshold": float(all_pairs_up_to), "action": "compare_with_kept",
+        "message": f"{len(sizes):,} groups of more than {all_pairs_up_to} documents may be near-duplicates, the largest of {sizes[largest]:,} (one is {doc_id}): each is compared with those that are kept, not with all",
+    }]  # fmt: skip

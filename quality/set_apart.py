@@ -22,9 +22,10 @@ from corpus.schema import DATASETS
 from corpus.snapshot import SnapshotPart, edited_texts
 from quality.candidates import find_candidates
 from quality.curation import Curation, SourceRules
-from quality.decide import SourceInput, edges_table
+from quality.decide import SourceInput
 from quality.held_out import HeldOutIndex
 from quality.near_duplicates import NearDuplicates
+from quality.pairs import read_pairs
 from quality.shingles import shingle_hashes
 from quality.verdicts import find_duplicates
 
@@ -41,7 +42,7 @@ def held_out_set(
     say(f"drawing the held-out set {config.name}")
     ngram = (curation.near_duplicates or NearDuplicates()).ngram
     candidates = find_candidates(lake, inputs, curation, rules)
-    dropped = find_duplicates(candidates, edges_table(lake, edges), curation).dropped
+    dropped = find_duplicates(candidates, read_pairs(lake, edges), curation).dropped
     unique = candidates.join(dropped, on="doc_id", how="anti")
     drawn = {found.name: _draw(lake, found, unique, config, ngram) for found in inputs}
     for name in [

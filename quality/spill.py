@@ -1,4 +1,4 @@
-"""Numbers appended to a file and read back through a memory map: what a fold over a whole corpus cannot keep in memory."""
+"""Numbers in a file, read through a memory map: what a fold over a whole corpus cannot keep in memory."""
 
 from __future__ import annotations
 
@@ -12,32 +12,18 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class Spill:
-    """A flat file of one number type. Append first, then `read`; `release` gives the pages read so far back.
-
-    >>> import tempfile
-    >>> with Spill(Path(tempfile.mkdtemp()) / "numbers", "uint64") as spill:
-    ...     spill.append(np.arange(3))
-    ...     int(spill.read().sum())
-    3
-    """
+class Numbers:
+    """A flat file of one number type that is there already. `release` gives the pages read so far back."""
 
     def __init__(self, path: Path, dtype: str):
         self._path, self._dtype = path, np.dtype(dtype)
-        self._file = path.open("xb")
         self._map: mmap.mmap | None = None
-        self.length = 0
-
-    def append(self, values: Array) -> None:
-        assert self._map is None, "a spill is written before it is read"
-        self._file.write(np.ascontiguousarray(values, self._dtype).data)
-        self.length += values.size
+        self.length = path.stat().st_size // self._dtype.itemsize
 
     def read(self) -> Array:
-        """All numbers as a read-only array that lives in the file; it must not outlive the spill."""
-        self._file.flush()
+        """All numbers as a read-only array that lives in the file."""
         if not self.length:
-            return np.zeros(0, self._dtype)
+            return np.frombuffer(b"", self._dtype)
         if self._map is None:
             with self._path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -47,6 +33,31 @@ class Spill:
         """Stop counting what was read as this process's memory; the next read takes it from the page cache again."""
         if self._map is not None:
             self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class Spill(Numbers):
+    """Numbers that are written here and needed for a while only. Append first, then `read`.
+
+    >>> import tempfile
+    >>> with Spill(Path(tempfile.mkdtemp()) / "numbers", "uint64") as spill:
+    ...     spill.append(np.arange(3))
+    ...     int(spill.read().sum())
+    3
+    """
+
+    def __init__(self, path: Path, dtype: str):
+        self._file = path.open("xb")
+        super().__init__(path, dtype)
+
+    def append(self, values: Array) -> None:
+        assert self._map is None, "a spill is written before it is read"
+        self._file.write(np.ascontiguousarray(values, self._dtype).data)
+        self.length += values.size
+
+    def read(self) -> Array:
+        """All numbers as a read-only array; it must not outlive the spill."""
+        self._file.flush()
+        return super().read()
 
     def __enter__(self) -> Spill:
         return self

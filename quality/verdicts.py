@@ -1,23 +1,28 @@
 """Verdicts across documents: which are dropped for another one. Exact copies first, then near-duplicates in keeper order.
 
 Documents that fail a rule by themselves are no candidates here: nothing is dropped for a text that is not kept. Finding
-the pairs is `quality.near_duplicates`; here the walk over them becomes a row per document.
+the pairs is `quality.near_duplicates`; here the walk over them (`quality.walk`) becomes a row per document.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
 from quality.curation import Curation
-from quality.near_duplicates import walk
+from quality.pairs import Pairs
+from quality.walk import walk
 
 SCHEMA = {
     "doc_id": pl.String, "source": pl.String, "part": pl.Int64, "exact": pl.Boolean, "near": pl.Boolean,
     "partner": pl.String, "jaccard": pl.Float64, "containment": pl.Float64, "cluster": pl.String,
+}  # fmt: skip
+_NEAR = {
+    "content_hash": pl.String, "keeper": pl.String, "jaccard": pl.Float64, "containment": pl.Float64,
 }  # fmt: skip
 
 
@@ -26,6 +31,7 @@ class Verdicts:
     """One row (`SCHEMA`) per document that is dropped for another, its partner, or that others are dropped for."""
 
     rows: pl.DataFrame
+    guards: list[dict[str, Any]] = field(default_factory=list)  # events of what the walk did not compare
 
     @property
     def dropped(self) -> pl.DataFrame:
@@ -70,27 +76,28 @@ def keeper_order(candidates: pl.DataFrame, keep: Sequence[str]) -> pl.DataFrame:
     return candidates.sort(*keys, "content_hash", "doc_id", descending=descending, nulls_last=True)
 
 
-def find_duplicates(candidates: pl.DataFrame, edges: pa.Table | None, curation: Curation) -> Verdicts:
+def find_duplicates(candidates: pl.DataFrame, pairs: Pairs | None, curation: Curation) -> Verdicts:
     """Which of the documents that pass all else are dropped for another.
 
-    `candidates` has the columns of `candidate_columns`; `edges` those of `near_duplicates` that `walk` reads. A copy of a
-    near-duplicate goes with it, to the same keeper.
+    `candidates` has the columns of `candidate_columns`. A copy of a near-duplicate is one too, of the same keeper and as
+    near to it; an exact duplicate is what says the same as its keeper.
     """
     involved = pl.col("content_hash").is_duplicated() | pl.col("content_hash").is_in(
-        _contents(edges).implode()
+        _contents(pairs).implode()
     )
     ordered = keeper_order(candidates.filter(involved), curation.keep)
     ordered = ordered.select("doc_id", "content_hash", "source", "part")
     firsts = ordered.unique("content_hash", keep="first", maintain_order=True).select(
         "content_hash", first="doc_id"
     )
-    near = _walk(firsts, edges, curation)
-    is_copy = pl.col("doc_id") != pl.col("first")
+    near, guards = _walk(firsts, pairs, curation)
+    is_near = pl.col("keeper").is_not_null()
+    is_copy = (pl.col("doc_id") != pl.col("first")) & ~is_near
     exact = is_copy if curation.exact_duplicates else pl.lit(False)
     joined = (
         ordered.join(firsts, on="content_hash", how="left")
         .join(near, on="content_hash", how="left")
-        .with_columns(exact.alias("exact"), (pl.col("keeper").is_not_null() & ~exact).alias("near"))
+        .with_columns(exact.alias("exact"), is_near.alias("near"))
     )
     gone = pl.col("exact") | pl.col("near")
     dropped = joined.filter(gone).select(
@@ -101,25 +108,31 @@ def find_duplicates(candidates: pl.DataFrame, edges: pa.Table | None, curation: 
         dropped.select("partner").unique(), left_on="doc_id", right_on="partner", how="semi"
     )
     kept = keepers.select("doc_id", "source", "part", "exact", "near", cluster="doc_id")
-    return Verdicts(pl.concat([no_verdicts(), dropped, kept], how="diagonal").select(*SCHEMA))
+    return Verdicts(pl.concat([no_verdicts(), dropped, kept], how="diagonal").select(*SCHEMA), guards)
 
 
-def _contents(edges: pa.Table | None) -> pl.Series:
-    """Every content that has an edge: most of a corpus has none, and is not sorted."""
+def _contents(pairs: Pairs | None) -> pl.Series:
+    """Every content that may be near another: most of a corpus is not, and is not sorted."""
     found = pl.Series(dtype=pl.String)
-    if edges is not None:
-        for column in (edges["content_a"], edges["content_b"]):
-            found = found.append(pl.Series(pl.from_arrow(column.unique())).cast(pl.String)).unique()
+    if pairs is not None:
+        columns = (
+            pairs.edges["content_a"].unique(),
+            pairs.edges["content_b"].unique(),
+            pairs.buckets.contents,
+        )
+        for column in columns:
+            found = found.append(pl.Series(pl.from_arrow(column)).cast(pl.String)).unique()
     return found
 
 
-def _walk(firsts: pl.DataFrame, edges: pa.Table | None, curation: Curation) -> pl.DataFrame:
-    """content_hash of what is too near, with keeper (doc_id), jaccard and containment."""
-    found = {}
-    if curation.near_duplicates and edges is not None and edges.num_rows:
-        found = walk(firsts["content_hash"].to_list(), edges, curation.near_duplicates.jaccard)
-    keeper, jaccard, containment = zip(*found.values(), strict=True) if found else ((), (), ())
-    columns = {"content_hash": list(found), "to": keeper, "jaccard": jaccard, "containment": containment}
-    schema = {"content_hash": pl.String, "to": pl.String, "jaccard": pl.Float64, "containment": pl.Float64}
-    rows = pl.DataFrame(columns, schema=schema)
-    return rows.join(firsts.rename({"content_hash": "to", "first": "keeper"}), on="to", how="left").drop("to")
+def _walk(
+    firsts: pl.DataFrame, pairs: Pairs | None, curation: Curation
+) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+    """content_hash of what is too near, with keeper (doc_id), jaccard and containment; and guard events."""
+    if curation.near_duplicates is None or pairs is None:
+        return pl.DataFrame(schema=_NEAR), []
+    order = firsts["content_hash"].to_arrow().cast(pa.string())
+    walked = walk(order, pairs.edges, pairs.buckets, curation.near_duplicates.jaccard)
+    ids = firsts.rename({"content_hash": "keeper", "first": "id"})
+    near = walked.dropped.join(ids, on="keeper", how="left")
+    return near.drop("keeper").rename({"id": "keeper"}).select(*_NEAR), walked.guards()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from quality.kernel import kernel
+from quality.kernel import int64, kernel
 from quality.shingles import as_large_string, shingle_hashes
 from quality.spill import Spill
 
@@ -88,14 +88,25 @@ def verify(
 def _count_shared(hashes: Array, starts: Array, sizes: Array, a: Array, b: Array, shared: Array) -> None:
     """|A ∩ B| of each pair of sorted sets; 0 where the sizes alone rule out a Jaccard of one half."""
     for pair in range(len(a)):
-        i, j = starts[a[pair]], starts[b[pair]]
-        end_i, end_j = i + sizes[a[pair]], j + sizes[b[pair]]
-        if 2 * min(end_i - i, end_j - j) < max(end_i - i, end_j - j):
-            continue
-        count = 0
-        while i < end_i and j < end_j:
-            left, right = hashes[i], hashes[j]
-            count += left == right
-            i += left <= right
-            j += right <= left
-        shared[pair] = count
+        one, other = starts[a[pair]], starts[b[pair]]
+        size, size_of_other = sizes[a[pair]], sizes[b[pair]]
+        if 2 * min(size, size_of_other) >= max(size, size_of_other):
+            shared[pair] = num_shared(hashes, one, one + size, other, other + size_of_other)
+
+
+@kernel
+def round_share(part: int, whole: int) -> float:
+    """part / whole to DIGITS digits, as numpy rounds."""
+    return np.rint(part / whole * 10.0**DIGITS) / 10.0**DIGITS
+
+
+@kernel
+def num_shared(hashes: Array, start: int, end: int, start_of_other: int, end_of_other: int) -> int:
+    """|A ∩ B| of two sorted sets that stand in one array. Without a branch: which is smaller is a toss-up."""
+    i, j, count = int64(start), int64(start_of_other), int64(0)
+    while i < end and j < end_of_other:
+        left, right = hashes[i], hashes[j]
+        count += left == right
+        i += left <= right
+        j += right <= left
+    return count

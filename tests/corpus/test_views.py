@@ -17,7 +17,7 @@ from corpus import names
 from corpus.facts import read_facts
 from corpus.guard import QueryError
 from corpus.lake import Lake, Manifest
-from corpus.relations import Relations, snapshot_rows
+from corpus.relations import Relations, guard_rows, snapshot_rows
 from corpus.run_rows import checkpoint_rows, json_lines, latest_attempts
 from corpus.schema import DATASETS
 from corpus.sql import run_query
@@ -165,6 +165,13 @@ def run_rows(lake: Lake, dataset: str, runs: Iterable[str]) -> Rows:
     return [{name: row.get(name) for name in DATASETS[dataset].names} for row in rows]
 
 
+def told_rows(lake: Lake, every: bool) -> Rows:
+    """What curation tells beside the events of runs."""
+    found = lake.artifacts("snapshot") if every else current(lake, "snapshot")
+    rows = [row for manifest in found for row in guard_rows(manifest)]
+    return [{column: row.get(column) for column in DATASETS["events"].names} for row in rows]
+
+
 def name_rows(lake: Lake) -> Rows:
     rows: Rows = []
     for name in names.recipe_names(lake):
@@ -210,7 +217,8 @@ def python_rows(story: Story, view: str) -> Rows:
         schema = DATASETS[name.removeprefix("raw_")]
         return [{column: row.get(column) for column in schema.names} for row in rows]
     if name in ("runs", "checkpoints", "metrics", "events"):
-        return run_rows(lake, name, story.runs.values() if every else [story.runs["kept"]])
+        rows = run_rows(lake, name, story.runs.values() if every else [story.runs["kept"]])
+        return rows + (told_rows(lake, every) if name == "events" else [])
     if name == "names":
         return name_rows(lake)
     return fact_rows(lake, name)

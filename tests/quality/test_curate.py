@@ -172,10 +172,8 @@ def test_every_planted_fault_has_its_reason(lake: Lake, snapshot: Manifest, fold
     by_id = {row["doc_id"]: row for row in documents_of(lake, snapshot)}
     for row in rows_of(lake, snapshot, "decisions"):
         if row["drop_reason"] == "exact_duplicate":
-            assert (
-                row["partner_jaccard"] < 1
-                or by_id[row["partner"]]["content_hash"] == by_id[row["doc_id"]]["content_hash"]
-            )
+            assert row["partner_jaccard"] == row["partner_containment"] == 1
+            assert by_id[row["partner"]]["content_hash"] == by_id[row["doc_id"]]["content_hash"]
         if row["drop_reason"] in ("exact_duplicate", "near_duplicate"):
             keeper = next(
                 other for other in rows_of(lake, snapshot, "decisions") if other["doc_id"] == row["partner"]

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from corpus.config import build_section
 from corpus.schema import DATASETS
 from quality.curation import Curation
+from quality.large_buckets import LargeBuckets
+from quality.pairs import Pairs
 from quality.verdicts import SCHEMA, candidate_columns, find_duplicates, keeper_order
 
 Document = dict[str, Any]
@@ -37,7 +39,7 @@ def candidates(documents: list[Document]) -> pl.DataFrame:
     return frame.with_columns(source=pl.lit("s"), part=pl.arange(pl.len(), dtype=pl.Int64) // 3)
 
 
-def edges_table(edges: list[Edge], dictionary: bool = False) -> pa.Table:
+def pairs(edges: list[Edge], dictionary: bool = False) -> Pairs:
     rows = [
         {"content_a": f"c{a}", "content_b": f"c{b}", "jaccard": jaccard, "containment": jaccard}
         for a, b, jaccard in edges
@@ -48,7 +50,7 @@ def edges_table(edges: list[Edge], dictionary: bool = False) -> pa.Table:
     if dictionary:
         for i, name in enumerate(("content_a", "content_b")):
             table = table.set_column(i, name, table[name].dictionary_encode())
-    return table
+    return Pairs(table, LargeBuckets.none())
 
 
 @st.composite
@@ -63,8 +65,8 @@ def corpora(draw: st.DrawFn) -> tuple[list[Document], list[Edge]]:
         }
         for i, content in enumerate(contents)
     ]
-    pairs = st.tuples(st.integers(0, 7), st.integers(0, 7)).filter(lambda pair: pair[0] < pair[1])
-    edges = draw(st.dictionaries(pairs, st.sampled_from([0.5, 0.7, 0.8, 0.9]), max_size=12))
+    joined = st.tuples(st.integers(0, 7), st.integers(0, 7)).filter(lambda pair: pair[0] < pair[1])
+    edges = draw(st.dictionaries(joined, st.sampled_from([0.5, 0.7, 0.8, 0.9]), max_size=12))
     return documents, [(a, b, jaccard) for (a, b), jaccard in edges.items()]
 
 
@@ -82,8 +84,7 @@ def by_hand(
     for document in order:
         content, doc_id = document["content_hash"], document["doc_id"]
         if content in fate or content in kept:
-            keeper, jaccard = fate.get(content) or (kept[content], 1.0)
-            dropped[doc_id] = ("exact", keeper, jaccard)
+            dropped[doc_id] = ("near", *fate[content]) if content in fate else ("exact", kept[content], 1.0)
             continue
         rivals = [
             (near[frozenset((content, other))], other)
@@ -114,11 +115,11 @@ def test_verdicts_are_those_of_a_walk_by_hand(
 ) -> None:
     documents, edges = case
     rules = curation(near_duplicates={"jaccard": threshold})
-    verdicts = find_duplicates(candidates(documents), edges_table(edges, dictionary), rules)
+    verdicts = find_duplicates(candidates(documents), pairs(edges, dictionary), rules)
     assert found(verdicts.dropped) == by_hand(documents, edges, threshold)
     shuffled = [*documents]
     shuffle.shuffle(shuffled)
-    again = find_duplicates(candidates(shuffled), edges_table(edges[::-1]), rules)
+    again = find_duplicates(candidates(shuffled), pairs(edges[::-1]), rules)
     assert found(again.dropped) == found(verdicts.dropped)
 
 
@@ -127,15 +128,15 @@ def test_removing_what_was_dropped_changes_no_verdict_and_judging_the_kept_drops
     case: tuple[list[Document], list[Edge]],
 ) -> None:
     documents, edges = case
-    gone = set(find_duplicates(candidates(documents), edges_table(edges), curation()).dropped["doc_id"])
+    gone = set(find_duplicates(candidates(documents), pairs(edges), curation()).dropped["doc_id"])
     kept = [document for document in documents if document["doc_id"] not in gone]
-    assert find_duplicates(candidates(kept), edges_table(edges), curation()).rows.height == 0
+    assert find_duplicates(candidates(kept), pairs(edges), curation()).rows.height == 0
 
 
 @given(corpora())
 def test_clusters_are_the_dropped_with_their_keeper(case: tuple[list[Document], list[Edge]]) -> None:
     documents, edges = case
-    verdicts = find_duplicates(candidates(documents), edges_table(edges), curation())
+    verdicts = find_duplicates(candidates(documents), pairs(edges), curation())
     assert dict(verdicts.rows.schema) == SCHEMA
     clusters = dict(verdicts.rows.select("doc_id", "cluster").iter_rows())
     dropped = found(verdicts.dropped)
@@ -163,13 +164,13 @@ COPIES = [
 ]  # fmt: skip
 
 
-def test_a_copy_of_a_near_duplicate_goes_with_it_to_the_same_keeper() -> None:
-    dropped = found(find_duplicates(candidates(COPIES), edges_table([(1, 2, 0.9)]), curation()).dropped)
-    assert dropped == {"a": ("exact", "b", 1.0), "c": ("near", "b", 0.9), "d": ("exact", "b", 0.9)}
+def test_a_copy_of_a_near_duplicate_is_one_too_of_the_same_keeper() -> None:
+    dropped = found(find_duplicates(candidates(COPIES), pairs([(1, 2, 0.9)]), curation()).dropped)
+    assert dropped == {"a": ("exact", "b", 1.0), "c": ("near", "b", 0.9), "d": ("near", "b", 0.9)}
 
 
 def test_exact_copies_may_stay_and_near_ones_may() -> None:
-    table = edges_table([(1, 2, 0.9)])
+    table = pairs([(1, 2, 0.9)])
     near_only = found(find_duplicates(candidates(COPIES), table, curation(exact_duplicates=False)).dropped)
     assert near_only == {"c": ("near", "b", 0.9), "d": ("near", "b", 0.9)}
     exact_only = found(find_duplicates(candidates(COPIES), table, curation(near_duplicates=None)).dropped)
