@@ -26,7 +26,7 @@ from corpus.config import (
 )
 from corpus.errors import ConfigError, UnknownName, did_you_mean, one_of
 from corpus.holdout import Holdout
-from corpus.names import check_name
+from corpus.names import check_name, check_run_name
 from evals.gate import Gate, expected_targets
 from evals.task import TaskConfig
 from mixer.groups import SourceTokens, group_members
@@ -147,7 +147,7 @@ class Recipe(Section):
     @classmethod
     def _run_names(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name in value:
-            check_name(name, "run name")
+            check_run_name(name)
             if name == BASE_RUN:
                 raise ValueError("a run cannot be called 'base': that is the run of base_model.scratch")
         return value

@@ -1,19 +1,21 @@
 """Names for people: `NAME[@N][/KIND | /RUN[/STEP]]`, aliases that move, and unique id prefixes.
 
 `NAME@N` is one resolved recipe plus its inputs: the same fingerprint keeps its N, a new one claims the next. All of it is
-append-only facts under `names/` and `aliases/`, made by exclusive create; no index to go stale.
+append-only facts under `names/` and `aliases/`, made by exclusive create; no index to go stale. Of several versions the one
+that was run last stands for the name, one of a whole corpus before one of a sample.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from corpus.errors import ConfigError, UnknownName, did_you_mean
+from corpus.facts import next_path
+from corpus.json_file import read_json, well_formed
 from corpus.lake import Lake, now_utc
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -28,17 +30,20 @@ ARTIFACT_KINDS = (
     "run",
     "scorecard",
 )
+CHAMPION = "champion"
 MIN_PREFIX = 6
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One version of a recipe name."""
+    """One version of a recipe name, the share of the documents it read, and when it was last run."""
 
     name: str
     version: int
     fingerprint: str
     recipe: dict[str, Any]
+    sample: float = 1.0
+    run_utc: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
@@ -63,35 +68,53 @@ def check_name(name: str, what: str = "name") -> str:
     return name
 
 
-def claim(lake: Lake, name: str, fingerprint: str, recipe: dict[str, Any]) -> Claim:
-    """The version of `name` that has this fingerprint, claiming the next free one if there is none."""
+def check_run_name(name: str) -> str:
+    """The name of a run stands where a kind or an alias may stand too: NAME/RUN."""
+    if check_name(name, "run name") in (*ARTIFACT_KINDS, CHAMPION):
+        raise ConfigError(
+            f"a run cannot be called {name!r}: NAME/{name} is something else. Choose another name."
+        )
+    return name
+
+
+def claim(lake: Lake, name: str, fingerprint: str, recipe: dict[str, Any], sample: float = 1.0) -> Claim:
+    """The version of `name` that has this fingerprint, claiming the next free one if there is none; it is now the last one run."""
     check_name(name)
     while True:
         known = claims(lake, name)
+        last = max((found.run_utc for found in known), default=0)
+        time_utc = max(now_utc(), last + 1)
         for found in known:
             if found.fingerprint == fingerprint:
+                if found.run_utc < last:
+                    again = _folder(lake, name, found.version) / "again" / f"{time_utc}.json"
+                    lake.create_json(again, {"time_utc": time_utc})
                 return found
         version = max((found.version for found in known), default=0) + 1
         tree = {
-            "name": name,
-            "version": version,
-            "fingerprint": fingerprint,
-            "recipe": recipe,
-            "time_utc": now_utc(),
-        }
+            "name": name, "version": version, "fingerprint": fingerprint, "recipe": recipe, "sample": sample, "time_utc": time_utc,
+        }  # fmt: skip
         if lake.create_json(_folder(lake, name, version) / "claim.json", tree):
-            return Claim(name, version, fingerprint, recipe)
+            return Claim(name, version, fingerprint, recipe, sample)
 
 
 def claims(lake: Lake, name: str) -> list[Claim]:
     """All versions of a name, oldest first."""
-    found = [
-        json.loads(path.read_text("utf-8")) for path in (lake.root / "names" / name).glob("*/claim.json")
-    ]
-    return [
-        Claim(t["name"], t["version"], t["fingerprint"], t["recipe"])
-        for t in sorted(found, key=lambda t: t["version"])
-    ]
+    found = [_read_claim(path) for path in (lake.root / "names" / name).glob("*/claim.json")]
+    return sorted(found, key=lambda claim: claim.version)
+
+
+def _read_claim(path: Path) -> Claim:
+    tree = read_json(path) or {}
+    with well_formed(path):
+        times = [tree["time_utc"], *(int(again.stem) for again in path.parent.glob("again/*.json"))]
+        sample = tree.get("sample", 1.0)
+        return Claim(tree["name"], tree["version"], tree["fingerprint"], tree["recipe"], sample, max(times))
+
+
+def versions(lake: Lake, name: str) -> list[Claim]:
+    """All versions of a name, the one that stands for it first: whole corpora before samples, the last run before earlier ones."""
+    return sorted(claims(lake, name), key=lambda found: (found.sample >= 1, found.run_utc), reverse=True)
 
 
 def recipe_names(lake: Lake) -> list[str]:
@@ -101,29 +124,38 @@ def recipe_names(lake: Lake) -> list[str]:
 
 
 def attach(lake: Lake, owner: Claim, kind: str, id: str, key: str = "") -> None:
-    """Record that this version of the name has artifact `id`; `key` tells several of a kind apart (a source, a run)."""
-    path = _folder(lake, owner.name, owner.version) / kind / f"{key or kind}.{id}.json"
-    if not path.exists():
-        lake.create_json(path, {"kind": kind, "id": id, "key": key, "time_utc": now_utc()})
+    """Record that this version of the name now has artifact `id`; `key` tells several of a kind apart (a source, a run).
+
+    Said again, nothing is written; going back to an earlier artifact is a new fact.
+    """
+    before = next((fact for fact in attached(lake, owner, kind) if fact["key"] == key), None)
+    if before is None or before["id"] != id:
+        time_utc = max(now_utc(), before["time_utc"] + 1 if before else 0)
+        path = _folder(lake, owner.name, owner.version) / kind / f"{key or kind}.{time_utc}.{id}.json"
+        lake.create_json(path, {"kind": kind, "id": id, "key": key, "time_utc": time_utc})
 
 
 def attached(lake: Lake, owner: Claim, kind: str) -> list[dict[str, Any]]:
     """The artifacts of a kind that a version has, the latest of each key, ordered by key."""
-    found = [
-        json.loads(path.read_text("utf-8"))
-        for path in (_folder(lake, owner.name, owner.version) / kind).rglob("*.json")
-    ]
-    latest = {fact["key"]: fact for fact in sorted(found, key=lambda fact: (fact["time_utc"], fact["id"]))}
+    paths = (_folder(lake, owner.name, owner.version) / kind).rglob("*.json")
+    found = sorted((_read_fact(path) for path in paths), key=lambda fact: (fact["time_utc"], fact["id"]))
+    latest = {fact["key"]: fact for fact in found}
     return [latest[key] for key in sorted(latest)]
 
 
+def _read_fact(path: Path) -> dict[str, Any]:
+    tree = read_json(path) or {}
+    with well_formed(path):
+        return {name: tree[name] for name in ("kind", "id", "key", "time_utc")}
+
+
 def newest(lake: Lake, name: str, kind: str) -> Claim | None:
-    """The newest version of a name that has an artifact of this kind."""
-    return next((found for found in reversed(claims(lake, name)) if attached(lake, found, kind)), None)
+    """The version that stands for a name where an artifact of this kind is asked for: the first of `versions` that has one."""
+    return next((found for found in versions(lake, name) if attached(lake, found, kind)), None)
 
 
 def current(lake: Lake, kind: str) -> list[dict[str, Any]]:
-    """What plain views show: of every recipe name the newest version's artifacts of a kind, each with its `claim`."""
+    """What plain views show: the artifacts of a kind of the version that stands for each recipe name, each with its `claim`."""
     owners = [owner for name in recipe_names(lake) if (owner := newest(lake, name, kind))]
     return [{**fact, "claim": owner} for owner in owners for fact in attached(lake, owner, kind)]
 
@@ -135,16 +167,20 @@ def move_alias(lake: Lake, recipe: str, alias: str, id: str, step: int | None, r
     """Point `alias` (for instance `champion`) of a recipe name at a checkpoint; earlier places stay on record."""
     folder = lake.root / "aliases" / check_name(recipe) / check_name(alias, "alias")
     while True:
-        number = len(list(folder.glob("*.json"))) + 1
+        moves = sorted(folder.glob("*.json"))
         tree = {"id": id, "step": step, "reference": reference, "time_utc": now_utc()}
-        if lake.create_json(folder / f"{number:06d}.json", tree):
+        if lake.create_json(next_path(moves, folder), tree):
             return
 
 
 def alias(lake: Lake, recipe: str, name: str) -> dict[str, Any] | None:
     """Where an alias of a recipe name points now."""
     moves = sorted((lake.root / "aliases" / recipe / name).glob("*.json"))
-    return json.loads(moves[-1].read_text("utf-8")) if moves else None
+    if not moves:
+        return None
+    place = read_json(moves[-1]) or {}
+    with well_formed(moves[-1]):
+        return {name: place[name] for name in ("id", "step", "reference", "time_utc")}
 
 
 def aliases(lake: Lake) -> list[tuple[str, str, dict[str, Any]]]:
@@ -173,7 +209,9 @@ def resolve(lake: Lake, reference: str, kind: str | None = None) -> Resolved:
     for place in pointed.values():
         return Resolved("run", place["id"], place["step"])
     if found := _by_prefix(lake, head, kind):
-        return Resolved(found[0], found[1], _step(rest[0], reference) if rest else None)
+        if found[0] != "run":
+            _must_end(reference, head, rest)
+        return Resolved(found[0], found[1], _step(reference, rest))
     known = recipe_names(lake) + [word for _, word, _ in aliases(lake)]
     raise UnknownName(
         f"nothing is named {reference!r}.{did_you_mean(name, known)} `tilth ls` lists names and ids."
@@ -191,39 +229,51 @@ def _resolve_name(
             f"{name!r} has no version {number}; there are {', '.join(str(found) for found in known)}"
         )
     if rest and (place := alias(lake, name, rest[0])):
+        _must_end(reference, rest[0], rest[1:])
         return Resolved("run", place["id"], place["step"])
-    wanted = rest[0] if rest and rest[0] in ARTIFACT_KINDS else (kind or "snapshot") if not rest else "run"
+    wanted, key, step = kind or "snapshot", "", None
+    if rest and rest[0] in ARTIFACT_KINDS:
+        wanted, key = rest[0], "/".join(rest[1:])
+    elif rest:
+        wanted, key, step = "run", rest[0], _step(reference, rest[1:])
     owner = (
         next(found for found in known if found.version == int(number))
         if number
         else newest(lake, name, wanted)
     )
-    if owner is None:
-        raise UnknownName(f"{name!r} has no {wanted} yet. Run its recipe first: `tilth run RECIPE`.")
-    facts = attached(lake, owner, wanted)
-    if rest and rest[0] not in ARTIFACT_KINDS:
-        facts = [fact for fact in facts if fact["key"] == rest[0]]
-        if not facts:
-            runs = [fact["key"] for fact in attached(lake, owner, "run")]
-            raise UnknownName(
-                f"{owner} has no run {rest[0]!r}.{did_you_mean(rest[0], runs)} Its runs: {', '.join(runs) or 'none yet'}."
-            )
-    elif len(rest) > 1 and len(facts) > 1:
-        facts = [fact for fact in facts if fact["key"] == "/".join(rest[1:])] or facts
+    facts = attached(lake, owner, wanted) if owner else []
     if not facts:
-        raise UnknownName(f"{owner} has no {wanted} yet. Run its recipe first: `tilth run RECIPE`.")
-    if len(facts) > 1:
-        several = ", ".join(f"{owner}/{fact['key']}" for fact in facts)
+        raise UnknownName(
+            f"{owner or repr(name)} has no {wanted} yet. Run its recipe first: `tilth run RECIPE`."
+        )
+    chosen = [fact for fact in facts if not key or fact["key"] == key]
+    if not chosen:
+        keys = [fact["key"] for fact in facts if fact["key"]]
+        raise UnknownName(
+            f"{owner} has no {wanted} {key!r}.{did_you_mean(key, keys)} "
+            + (f"There are {', '.join(keys)}." if keys else f"It has one, {owner}/{wanted}.")
+        )
+    if len(chosen) > 1:
+        several = ", ".join(f"{owner}/{fact['key']}" for fact in chosen)
         raise UnknownName(f"{reference!r} stands for several: {several}. Name one.")
-    step = _step(rest[1], reference) if wanted == "run" and len(rest) > 1 else None
-    return Resolved(wanted, facts[0]["id"], step, owner, facts[0]["key"] if wanted == "run" else None)
+    return Resolved(wanted, chosen[0]["id"], step, owner, chosen[0]["key"] if wanted == "run" else None)
 
 
-def _step(text: str, reference: str) -> int:
-    digits = text.removeprefix("step_")
+def _step(reference: str, rest: list[str]) -> int | None:
+    """The step that stands behind a run; None where nothing does."""
+    if not rest:
+        return None
+    digits = rest[0].removeprefix("step_")
     if not digits.isdigit():
-        raise UnknownName(f"{reference!r}: {text!r} is not a step number")
+        raise UnknownName(f"{reference!r}: {rest[0]!r} is not a step number")
+    _must_end(reference, rest[0], rest[1:])
     return int(digits)
+
+
+def _must_end(reference: str, last: str, rest: list[str]) -> None:
+    """Refuse what stands behind the end of a reference."""
+    if rest:
+        raise UnknownName(f"{reference!r}: nothing can stand behind {last!r}; there is {rest[0]!r}")
 
 
 def _by_prefix(lake: Lake, prefix: str, kind: str | None) -> tuple[str, str] | None:

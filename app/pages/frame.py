@@ -45,26 +45,28 @@ def choose_version() -> None:
         lake = open_lake()
         known = names.recipe_names(lake) if lake else []
         if lake and known:
-            latest = max(known, key=lambda name: _claimed(lake, name))
+            latest = max(
+                known, key=lambda name: max((found.run_utc for found in names.claims(lake, name)), default=0)
+            )
             with addressed(RECIPE, [latest, *(name for name in known if name != latest)], always=True):
                 name = st.selectbox("Recipe", known, key=RECIPE)
-            versions = [str(found.version) for found in reversed(names.claims(lake, name))]
+            versions = [str(found.version) for found in names.versions(lake, name)]
             with addressed(VERSION, versions, always=True):
-                st.selectbox("Version", versions, key=VERSION, help="The newest stands first.")
+                st.selectbox(
+                    "Version",
+                    versions,
+                    key=VERSION,
+                    help="The one run last stands first, samples after whole corpora.",
+                )
         st.caption(f"Lake `{lake_root()}`")
         st.button("Reload", icon=":material/refresh:", type="tertiary", help="Read the lake again.")
-
-
-def _claimed(lake: Lake, name: str) -> float:
-    folders = list((lake.root / "names" / name).glob("*/claim.json"))
-    return max((path.stat().st_mtime for path in folders), default=0.0)
 
 
 def chosen_version(lake: Lake) -> Claim | None:
     """The version that the sidebar chose; None in a lake without recipes."""
     name, number = st.session_state.get(RECIPE), st.session_state.get(VERSION)
-    known = names.claims(lake, name) if name else []
-    return next((found for found in known if str(found.version) == number), known[-1] if known else None)
+    known = names.versions(lake, name) if name else []
+    return next((found for found in known if str(found.version) == number), known[0] if known else None)
 
 
 @contextmanager
