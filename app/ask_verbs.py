@@ -130,7 +130,8 @@ def sql(
     ):
         write_rows(answer, format_, sys.stdout)
     if answer.cut:
-        print(f"cut at {limits.rows:,} rows; --format csv or json gives all", file=sys.stderr)
+        most = f"{(limits.bytes or 0) >> 20} MB" if answer.by_bytes else f"{limits.rows:,} rows"
+        print(f"cut at {most}; --format csv or json gives all", file=sys.stderr)
 
 
 @cli.command(name="ls")

@@ -41,11 +41,12 @@ class Omitted:
     """What an answer leaves out, known when it has been taken to the end."""
 
     cut: bool = False
+    by_bytes: bool = False  # not the number of its rows, but their size cut it
     shortened: int = 0
 
 
 class Answer:
-    """Rows as they come: iterate over its batches once; then `cut` and `shortened` say what was left out."""
+    """Rows as they come: iterate over its batches once; then `cut`, `by_bytes` and `shortened` say what was left out."""
 
     def __init__(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch], omitted: Omitted):
         self.schema = schema
@@ -55,6 +56,10 @@ class Answer:
     @property
     def cut(self) -> bool:
         return self._omitted.cut
+
+    @property
+    def by_bytes(self) -> bool:
+        return self._omitted.by_bytes
 
     @property
     def shortened(self) -> int:
@@ -100,7 +105,7 @@ def _limited(
             if bytes_left is not None:
                 bytes_left -= piece.nbytes
                 if bytes_left < 0:
-                    omitted.cut = True
+                    omitted.cut = omitted.by_bytes = True
                     _check_row(piece, limits)
                     return
             yield piece

@@ -122,10 +122,13 @@ class Console:
                 self._idle.pop().kill()
 
 
+_OMITTED = ("cut", "by_bytes", "shortened")
+
+
 def _decoded(schema: pa.Schema, messages: Iterator[Any], omitted: Omitted) -> Iterator[pa.RecordBatch]:
     for message in messages:
         if isinstance(message, dict):
-            omitted.cut, omitted.shortened = message["cut"], message["shortened"]
+            omitted.cut, omitted.by_bytes, omitted.shortened = (message[key] for key in _OMITTED)
         else:
             yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
 

@@ -66,7 +66,7 @@ def _answer(connection: Connection, request: dict[str, Any]) -> bool:
         connection.send_bytes(b"B" + answer.schema.serialize())
         for batch in answer:
             connection.send_bytes(b"B" + batch.serialize())
-        kind, last = b"E", {"cut": answer.cut, "shortened": answer.shortened}
+        kind, last = b"E", {"cut": answer.cut, "by_bytes": answer.by_bytes, "shortened": answer.shortened}
     except TilthError as error:
         kind, last = b"X", {"error": type(error).__name__, "message": str(error)}
     except Exception as error:

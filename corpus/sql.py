@@ -24,6 +24,7 @@ from pyarrow.fs import LocalFileSystem
 from corpus.answer import BATCH_ROWS, CONSOLE, EVERYTHING, Answer, Limits, Result, limited
 from corpus.guard import QueryError, QueryTimeout, check_size, datasets_read
 from corpus.lake import Lake
+from corpus.part import read_part
 from corpus.relations import PART, Relation, Relations
 from corpus.views import RAW, VIEWS, quoted, relations_of
 
@@ -31,6 +32,10 @@ __all__ = ["QueryError", "QueryTimeout", "Result", "open_scratch", "run_query", 
 
 CONSOLE_SECONDS, CONSOLE_ROWS, CONSOLE_MEMORY = 30.0, CONSOLE.rows, "1GB"
 STORAGE_VERSION = "v1.0.0"  # DuckDB 1.x can read it
+_PARQUET = pads.ParquetFileFormat(
+    default_fragment_scan_options=pads.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
+_READING_FAILED = "reading the stream registered"
 _SHOW_TABLES = {"show tables", "show all tables"}
 
 
@@ -58,7 +63,7 @@ def run_query(
 
     Cells and bytes are limited too where rows are (`corpus.answer.CONSOLE`). `raw` adds `raw_documents`, text unmasked.
     What a person typed goes through `corpus.console`: here, one list of four billion numbers takes the machine's memory.
-    Raises QueryError for a query that is wrong or not allowed, QueryTimeout after `seconds`.
+    Raises QueryError for a query that is wrong or not allowed, QueryTimeout after `seconds`, LakeError for a damaged part.
     """
     limits = EVERYTHING if limit is None else Limits(rows=limit)
     return stream_query(lake, query, limits=limits, seconds=seconds, raw=raw).read()
@@ -82,7 +87,7 @@ def _batches(lake: Lake, query: str, limits: Limits, seconds: float | None, raw:
     with closing(_open_locked()) as connection, _Patience(connection, seconds) as patience:
         with patience.working():
             text, views = _check(connection, query, limits, raw)
-            _create_views(connection, lake, views)
+            patience.paths = _create_views(connection, lake, views)
             reader = connection.sql(text).to_arrow_reader(BATCH_ROWS)
         yield reader.schema
         while True:
@@ -138,15 +143,21 @@ def _without_semicolons(query: str) -> str:
     return data.decode().strip().lstrip("; \t\r\n")
 
 
-def _create_views(connection: Any, lake: Lake, views: Iterable[str]) -> None:
-    """The views, and behind names that cannot be guessed what they are made of: raw text stands behind one of these."""
+def _create_views(connection: Any, lake: Lake, views: Iterable[str]) -> list[str]:
+    """The views, and behind names that cannot be guessed what they are made of: raw text stands behind one of these.
+
+    Returns the paths of the parts that they read.
+    """
     found = Relations(lake)
-    stored: dict[str, str] = {}
-    for name in sorted({name for view in views for name in relations_of(view)}):
-        stored[name] = f"stored_{uuid.uuid4().hex}"
-        connection.register(stored[name], _scannable(found[name]))
+    relations = {
+        name: found[name] for name in sorted({name for view in views for name in relations_of(view)})
+    }
+    stored = {name: f"stored_{uuid.uuid4().hex}" for name in relations}
+    for name, relation in relations.items():
+        connection.register(stored[name], _scannable(relation))
     for view in views:
         connection.execute(f"CREATE TEMP VIEW {view} AS {VIEWS[view].format_map(stored)}")
+    return [path for relation in relations.values() for path in relation.paths]
 
 
 def _scannable(relation: Relation) -> Any:
@@ -156,16 +167,20 @@ def _scannable(relation: Relation) -> Any:
         return relation.schema.empty_table()
     numbers = relation.ordinals
     return pads.FileSystemDataset.from_paths(
-        list(relation.paths), schema=relation.schema, format=pads.ParquetFileFormat(), filesystem=LocalFileSystem(),
+        list(relation.paths), schema=relation.schema, format=_PARQUET, filesystem=LocalFileSystem(),
         partitions=None if numbers is None else [pc.field(PART.name) == pa.scalar(number, PART.type) for number in numbers],
     )  # fmt: skip
 
 
 class _Patience:
-    """Interrupts a connection that has worked too long, again and again: an interrupt between two phases is lost."""
+    """Interrupts a connection that has worked too long, again and again: an interrupt between two phases is lost.
+
+    Where reading failed, it looks which of the `paths` of parts is damaged: DuckDB does not say.
+    """
 
     def __init__(self, connection: Any, seconds: float | None):
         self._connection, self._seconds = connection, seconds
+        self.paths: list[str] = []
         self._left = float("inf") if seconds is None else seconds
         self._since: float | None = None
         self._done = threading.Event()
@@ -190,6 +205,9 @@ class _Patience:
                 raise QueryTimeout(
                     f"the query took longer than {self._seconds:g} s and was stopped. Ask for less, or aggregate."
                 ) from error
+            if _READING_FAILED in str(error):
+                for path in self.paths:
+                    read_part(Path(path))
             raise QueryError(_explain(error)) from error
         finally:
             self._left -= time.monotonic() - self._since

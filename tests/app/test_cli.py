@@ -17,6 +17,7 @@ import yaml
 
 from app import cli, render
 from corpus import ingest
+from corpus.lake import Lake
 from corpus.run_rows import json_lines
 from tests.app.command import REPOSITORY, start, tilth, wait_until
 from tests.app.small_lake import write_corpus
@@ -371,6 +372,16 @@ def test_rows_are_piped_to_a_reader_that_leaves(small_lake: Path) -> None:
     )
     done = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("range\n", "")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [("FROM range(2000)", "cut at 1,000 rows"), ("SELECT [repeat('x', 99000)] FROM range(900)", "cut at 32 MB"), ("FROM range(3)", "")],
+)  # fmt: skip
+def test_a_table_that_is_cut_says_where(tmp_path: Path, query: str, said: str) -> None:
+    Lake.open(tmp_path / "lake")
+    found = tilth("sql", query, "--lake", tmp_path / "lake").err
+    assert found == (f"{said}; --format csv or json gives all\n" if said else "")
 
 
 def test_tables_hold_what_they_are_given() -> None:

@@ -73,6 +73,8 @@ def test_it_answers_as_the_query_would_here(console: Console, lake: Lake) -> Non
                   "FROM range(3000)", "SELECT repeat('x', 9000) AS x", "SELECT 'a'::ENUM ('a') AS e, [{'a': 1}] AS l, NULL AS n", "FROM documents WHERE false"):  # fmt: skip
         here, there = run_query(lake, query), console.stream(lake.root, query).read()
         assert there.table.equals(here.table) and (there.cut, there.shortened) == (here.cut, here.shortened)
+    large = console.stream(lake.root, "SELECT [repeat('x', 99000)] FROM range(900)")
+    assert large.read().cut and large.by_bytes
 
 
 def test_errors_come_through_as_they_are(console: Console, lake: Lake, tmp_path: Path) -> None:

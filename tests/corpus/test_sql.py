@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from corpus import names, sql
 from corpus.answer import CONSOLE, EVERYTHING, Limits
+from corpus.errors import LakeError
 from corpus.facts import write_facts
 from corpus.guard import QUERY_BYTES, QueryError, QueryTimeout
 from corpus.lake import Lake, Manifest
@@ -243,6 +244,19 @@ def test_more_rows_than_the_limit_are_cut_and_said(empty: Lake) -> None:
     assert run_query(empty, "FROM range(5000)", limit=None).table.num_rows == 5000
 
 
+def test_a_damaged_part_is_named(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    rows = pa.table({"reason": [f"{i:032x}" for i in range(300)]})
+    for name in ("good", "hurt"):
+        part = lake.write_part("rejects", name, rows)
+        lake.commit(Manifest("documents", name, "ingest", 1, {}, (), {"rejects": (part,)}))
+    path = lake.part_path("rejects", "hurt")
+    data = path.read_bytes()
+    path.write_bytes(data[:500] + bytes([data[500] ^ 4]) + data[501:])
+    with pytest.raises(LakeError, match="the part rejects/hurt is missing or damaged"):
+        run_query(lake, "SELECT max(reason) FROM all_rejects")
+
+
 def test_a_long_text_is_shortened_and_said(empty: Lake) -> None:
     query = "SELECT repeat('é', n) AS text FROM (VALUES (7999), (8000), (8001), (NULL)) t(n)"
     found = run_query(empty, query)
@@ -254,7 +268,9 @@ def test_a_long_text_is_shortened_and_said(empty: Lake) -> None:
 
 def test_an_answer_has_an_end_in_bytes(empty: Lake) -> None:
     limits = Limits(rows=1000, cell_chars=None, bytes=3_000_000)
-    found = stream_query(empty, "SELECT repeat('x', 100000) FROM range(100)", limits=limits).read()
+    answer = stream_query(empty, "SELECT repeat('x', 100000) FROM range(100)", limits=limits)
+    found = answer.read()
+    assert answer.by_bytes
     assert found.cut and 24 <= found.table.num_rows <= 30
     with pytest.raises(QueryError, match="a row of the answer"):
         stream_query(empty, "SELECT [repeat('x', 4000000)]", limits=limits).read()
