@@ -111,15 +111,12 @@ def check_references(work: Work) -> None:
 
 def scan_sources(work: Work) -> dict[str, Files]:
     """The files of every source with their content hashes; a source that does not exist is an error before any work."""
-    return {
-        name: scan(work.lake, source, work.loaded.catalog.root)
-        for name, source in work.loaded.sources.items()
-    }
+    return scan(work.lake, work.loaded.sources, work.loaded.catalog.root)
 
 
 def claim_name(work: Work, files: Mapping[str, Files]) -> Claim:
     """The version of the recipe's name that stands for this recipe and these inputs."""
-    inputs = {name: [hash for _, hash in found] for name, found in files.items()}
+    inputs = {name: [file.identity for file in found] for name, found in files.items()}
     sources = {
         name: source.identity() | {"role": source.role, "topic": source.topic, "curated": source.curated}
         for name, source in work.loaded.sources.items()

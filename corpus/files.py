@@ -5,22 +5,21 @@ It knows nothing of records. fsspec is asked for URLs only; local paths never go
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import io
 import json
 import os
-import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from corpus.compression import Damaged, compression_of, inflate
-from corpus.errors import ConfigError, SourceError, did_you_mean
+from corpus.errors import SourceError
 from corpus.fingerprint import ID_HEX
+from corpus.paths import find_paths
 from corpus.urls import list_url, open_url, stat_url
 
 BLOCK_BYTES = 1 << 20
@@ -37,76 +36,28 @@ class FileRef:
     size: int
     stamp: str
 
+    @property
+    def name(self) -> str:
+        """The path as text for people and facts: bytes of a name that are not UTF-8 are shown as `\\xe9`."""
+        return self.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
 
 # ── finding ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def list_files(path: str, root: Path | str | None = None) -> list[FileRef]:
-    """The files of a source, sorted by path: a file, a folder (recursive), a glob (`**` too) or an fsspec URL.
+def list_files(path: str, root: Path | str | None = None, apart: Path | None = None) -> list[FileRef]:
+    """The files of a source, sorted by path: a file, a folder (recursive), a glob (`**` and `{a,b}` too) or an fsspec URL.
 
-    Names that start with a dot and links that lead nowhere are skipped. A relative path starts at `root`, which may be a URL.
-    A folder without files gives an empty list; what does not exist, or a glob that matches nothing, is a ConfigError.
+    Names that start with a dot, links that lead nowhere, and what lies below the folder `apart` are skipped. A relative path
+    starts at `root`, which may be a URL. A folder without files gives an empty list; what does not exist, or a glob that
+    matches nothing, is a ConfigError; a folder that cannot be read is a SourceError.
     """
-    where = _resolve(path, root)
+    where = path if "://" in path or "://" not in str(root) else f"{str(root).rstrip('/')}/{path}"
     if "://" in where and not where.startswith("file://"):
         return [FileRef(name, True, size, stamp) for name, size, stamp in list_url(where)]
-    where = where.removeprefix("file://")
-    if os.path.isdir(where):
-        return _local_refs(_walk(where))
-    if os.path.exists(where):
-        return _local_refs([where])
-    found = _local_refs(_glob(where)) if glob.has_magic(where) else []
-    if not found:
-        raise ConfigError(f"the source path {path!r} matches no file. {_nearest(where)}")
-    return found
-
-
-def _resolve(path: str, root: Path | str | None) -> str:
-    if "://" in path or (root is not None and "://" in str(root)):
-        return path if "://" in path or root is None else f"{str(root).rstrip('/')}/{path}"
-    return os.path.abspath(os.path.join(root or "", os.path.expanduser(path)))
-
-
-def _walk(folder: str) -> Iterator[str]:
-    """Every file below, through linked folders too; a folder that is reached twice (a loop of links) is read once."""
-    seen: set[tuple[int, int]] = set()
-    for here, folders, names in os.walk(folder, followlinks=True):
-        found = os.stat(here)
-        if (found.st_dev, found.st_ino) in seen:
-            folders[:] = []
-            continue
-        seen.add((found.st_dev, found.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(here, name) for name in names if not name.startswith("."))
-
-
-def _glob(pattern: str) -> set[str]:
-    return set(glob.iglob(pattern, recursive=True))
-
-
-def _local_refs(paths: Iterable[str]) -> list[FileRef]:
-    """Regular files only: a pipe in the folder would be waited on for ever."""
-    refs = []
-    for path in sorted(paths):
-        try:
-            found = os.stat(path)
-        except FileNotFoundError:
-            continue
-        if stat.S_ISREG(found.st_mode):
-            refs.append(FileRef(path, False, found.st_size, str(found.st_mtime_ns)))
-    return refs
-
-
-def _nearest(where: str) -> str:
-    """The nearest folder that exists, what is in it, and what to write."""
-    folder = Path(where)
-    while not folder.is_dir():
-        missing, folder = folder.name, folder.parent
-    if glob.has_magic(missing):
-        return f"{folder} exists, but nothing in it matches {missing!r}. A folder, a file, a glob such as '**/*.jsonl' or a URL can be given."
-    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") if names else "nothing"
-    return f"{folder} exists and holds {listed}; there is no {missing!r} in it.{did_you_mean(missing, names)}"
+    where = os.path.expanduser(where.removeprefix("file://"))
+    found = find_paths(where, "" if root is None else str(root), apart)
+    return [FileRef(name, False, about.st_size, str(about.st_mtime_ns)) for name, about in found.items()]
 
 
 def check_unchanged(ref: FileRef) -> None:
@@ -121,7 +72,7 @@ def check_unchanged(ref: FileRef) -> None:
         raise _unreadable(ref, error) from error
     if now != ref:
         raise SourceError(
-            f"{ref.path} changed while it was read ({ref.size} bytes then, {now.size} now). Run again when nothing writes to it."
+            f"{ref.name} changed while it was read ({ref.size} bytes then, {now.size} now). Run again when nothing writes to it."
         )
 
 
@@ -129,10 +80,10 @@ def _unreadable(ref: FileRef, error: Exception) -> SourceError:
     if isinstance(error, SourceError):
         return error
     if isinstance(error, FileNotFoundError):
-        return SourceError(f"{ref.path} is gone since it was listed. Put it back, or run the command again.")
+        return SourceError(f"{ref.name} is gone since it was listed. Put it back, or run the command again.")
     reason = getattr(error, "strerror", None) or str(error)
     return SourceError(
-        f"cannot read {ref.path}: {type(error).__name__}: {reason}. Make it readable and run again."
+        f"cannot read {ref.name}: {type(error).__name__}: {reason}. Make it readable and run again."
     )
 
 
@@ -191,8 +142,8 @@ class Content:
     def _read(self, ref: FileRef) -> Iterator[bytes]:
         stored = stored_blocks(ref)
         first = next(stored, b"")
+        kind = compression_of(first[:4])
         try:
-            kind = compression_of(ref.path, first[:4])
             blocks = _chain(first, stored)
             yield from inflate(blocks, kind) if kind else blocks
         except Damaged as damaged:
@@ -222,7 +173,7 @@ class _ContentFile(io.RawIOBase):
         if not self._block:
             self._block = memoryview(next(self._blocks, b""))
             if not self._block and self._content.damage:
-                raise SourceError(f"{self._ref.path} is damaged: {self._content.damage}. Fetch it again.")
+                raise SourceError(f"{self._ref.name} is damaged: {self._content.damage}. Fetch it again.")
         size = min(len(buffer), len(self._block))
         buffer[:size] = self._block[:size]
         self._block = self._block[size:]

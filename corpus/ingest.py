@@ -1,7 +1,8 @@
 """Source → documents: every record of every file becomes a row of `documents` or of `rejects`.
 
 A source is cut into units by the content of its files, never by their names or order, so an appended file disturbs one
-unit and a renamed one none. A unit is read by one worker, streaming, and its parts are cut by extracted text.
+unit and a renamed one none (unless no format is declared and its ending now says another). A unit is read by one worker,
+streaming, and its parts are cut by the text they hold.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +25,11 @@ from corpus.files import FileRef, HashCache, check_unchanged, list_files
 from corpus.fingerprint import ID_HEX, fingerprint
 from corpus.lake import Lake, Manifest, artifact_id
 from corpus.part import Part
-from corpus.readers import EXTRACTION_VERSION, Reading, Record, read_records
+from corpus.readers import EXTRACTION_VERSION, Reading, Record, format_of, read_records
 from corpus.schema import DATASETS, REJECTS
 
-Files = list[tuple[FileRef, str]]  # (file, content hash) in content order
-
-VERSION = 1
-CUT_BYTES = 32 << 20  # extracted text of a part
+VERSION = 2
+CUT_BYTES = 32 << 20  # text of a part, that of the other fields counted in
 CUT_ROWS = (
     65_536  # a part of tiny documents is work too: half a kilobyte of signature each, whatever the text
 )
@@ -39,17 +39,38 @@ MAX_GROUP_FILES = 20_000  # a group of tiny files is work too
 
 
 @dataclass(frozen=True)
-class Unit:
-    """Files read together: (content hash, occurrence) in order, with the places to read them from."""
+class SourceFile:
+    """A file: where it is, and what decides its records.
 
-    files: tuple[tuple[FileRef, str, int], ...]
+    `ending` is the format that its name says, "" for none; it is None, and the name decides nothing, where the source declares
+    a format. `occurrence` tells byte-identical files apart.
+    """
+
+    ref: FileRef
+    hash: str
+    ending: str | None
+    occurrence: int
+
+    @property
+    def identity(self) -> list[Any]:
+        return [self.hash, self.occurrence, *([] if self.ending is None else [self.ending])]
+
+
+Files = list[SourceFile]  # in the order of what decides their records
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Files that are read together, in order."""
+
+    files: tuple[SourceFile, ...]
 
     def key(self, identity: dict[str, Any]) -> str:
-        return fingerprint({"identity": identity, "files": [[hash, k] for _, hash, k in self.files]})
+        return fingerprint({"identity": identity, "files": [file.identity for file in self.files]})
 
     @property
     def bytes(self) -> int:
-        return sum(ref.size for ref, _, _ in self.files)
+        return sum(file.ref.size for file in self.files)
 
 
 def reading_identity(name: str, source: Source, sample: float) -> dict[str, Any]:
@@ -67,11 +88,31 @@ def _reading(source: Source) -> Reading:
     return Reading.model_validate({key: getattr(source, key) for key in Reading.model_fields})
 
 
-def scan(lake: Lake, source: Source, root: str) -> Files:
-    """The source's files with their content hashes, in content order. Raises ConfigError where there is nothing to read."""
+def scan(lake: Lake, sources: Mapping[str, Source], root: str) -> dict[str, Files]:
+    """The files of each source with their content hashes. Raises ConfigError where there is nothing to read.
+
+    All sources are listed before the first file is hashed, which may take hours. The lake itself is no source.
+    """
+    start = root if "://" in root else Path(root)
+    listed = {name: list_files(source.path, start, lake.root) for name, source in sources.items()}
     cache = HashCache(lake.root / ".cache" / "file_hashes.jsonl")
-    files = list_files(source.path, root if "://" in root else Path(root))
-    return sorted(((ref, cache.hash_of(ref)) for ref in files), key=lambda found: (found[1], found[0].path))
+    return {
+        name: content_order(
+            (ref, cache.hash_of(ref), None if sources[name].format else format_of(ref.path) or "")
+            for ref in refs
+        )
+        for name, refs in listed.items()
+    }
+
+
+def content_order(found: Iterable[tuple[FileRef, str, str | None]]) -> Files:
+    """(file, content hash, ending) in an order that names have no part in; byte-identical files are numbered."""
+    files: Files = []
+    seen: Counter[str] = Counter()
+    for ref, hash, ending in sorted(found, key=lambda file: (file[1], file[2] or "", file[0].path)):
+        files.append(SourceFile(ref, hash, ending, seen[hash]))
+        seen[hash] += 1
+    return files
 
 
 def ingest(
@@ -83,7 +124,7 @@ def ingest(
 ) -> dict[str, Manifest]:
     """The documents of each source: units that are in the lake are taken from there, those of all sources are read together."""
     plans = {
-        name: _Plan(name, source, group(number_occurrences(files)), reading_identity(name, source, sample))
+        name: _Plan(name, source, group(files), reading_identity(name, source, sample))
         for name, (source, files) in sources.items()
     }
     calls = [
@@ -112,7 +153,7 @@ class _Plan:
 
     @property
     def parents(self) -> list[tuple[str, str]]:
-        return [("files", fingerprint([[hash, k] for unit in self.units for _, hash, k in unit.files]))]
+        return [("files", fingerprint([file.identity for unit in self.units for file in unit.files]))]
 
     @property
     def id(self) -> str:
@@ -148,33 +189,23 @@ class _Plan:
         )
 
 
-def number_occurrences(files: Files) -> list[tuple[FileRef, str, int]]:
-    """Byte-identical files are told apart by which occurrence of their hash they are."""
-    seen: dict[str, int] = {}
-    numbered = []
-    for ref, hash in files:
-        k = seen[hash] = seen.get(hash, -1) + 1
-        numbered.append((ref, hash, k))
-    return numbered
-
-
-def group(files: list[tuple[FileRef, str, int]]) -> list[Unit]:
+def group(files: Files) -> list[Unit]:
     """Units of files in content order: a large file alone, small ones together up to where a file's hash ends the group."""
     units: list[Unit] = []
-    open_: list[tuple[FileRef, str, int]] = []
+    open_: Files = []
     size = 0
-    for entry in files:
-        ref, hash, _ = entry
-        if ref.size >= MEAN_GROUP:
-            units.append(Unit((entry,)))
+    for file in files:
+        bytes = file.ref.size
+        if bytes >= MEAN_GROUP:
+            units.append(Unit((file,)))
             continue
-        if open_ and (size + ref.size > MAX_GROUP or len(open_) >= MAX_GROUP_FILES):
+        if open_ and (size + bytes > MAX_GROUP or len(open_) >= MAX_GROUP_FILES):
             units.append(Unit(tuple(open_)))
             open_, size = [], 0
-        open_.append(entry)
-        size += ref.size
+        open_.append(file)
+        size += bytes
         # each byte ends the group with the same small chance, so groups have the same mean size for any file size
-        if int(hash[-12:], 16) / 16**12 < max(ref.size, MEAN_GROUP / MAX_GROUP_FILES * 2) / MEAN_GROUP:
+        if int(file.hash[-12:], 16) / 16**12 < max(bytes, MEAN_GROUP / MAX_GROUP_FILES * 2) / MEAN_GROUP:
             units.append(Unit(tuple(open_)))
             open_, size = [], 0
     return [*units, Unit(tuple(open_))] if open_ else units
@@ -188,7 +219,8 @@ def ingest_unit(root: str, name: str, reading: Reading, unit: Unit, key: str, sa
     lake = Lake(Path(root))
     documents, rejects = (_Cutter(lake, dataset, key) for dataset in ("documents", "rejects"))
     tally = {"files": len(unit.files), "sampled_out": 0, "bytes": 0}
-    for ref, hash, k in unit.files:
+    for file in unit.files:
+        ref, hash, k = file.ref, file.hash, file.occurrence
         check_unchanged(ref)
         last = -1
         for record in read_records(ref, reading):
@@ -197,7 +229,7 @@ def ingest_unit(root: str, name: str, reading: Reading, unit: Unit, key: str, sa
                 rejects.add(dict(zip(REJECTS.names, row, strict=True)), 0)
                 continue
             assert record.position > last, (
-                f"{ref.path}: record {record.position} after {last}: a doc_id twice"
+                f"{ref.name}: record {record.position} after {last}: a doc_id twice"
             )
             last = record.position
             document = document_row(name, hash, k, record)
@@ -205,7 +237,7 @@ def ingest_unit(root: str, name: str, reading: Reading, unit: Unit, key: str, sa
                 tally["sampled_out"] += 1
                 continue
             tally["bytes"] += document["num_bytes"]
-            documents.add(document, document["num_bytes"])
+            documents.add(document, text_bytes(document))
         check_unchanged(ref)
     lake.commit_task("ingest", key, {"documents": documents.finish(), "rejects": rejects.finish()}, tally)
 
@@ -218,6 +250,12 @@ def document_row(source: str, file_hash: str, occurrence: int, record: Record) -
         "own_id": record.own_id, "url": record.url, "date": record.date,
         "metadata": json.dumps(record.metadata, ensure_ascii=False, sort_keys=True, default=str) if record.metadata else None,
     }  # fmt: skip
+
+
+def text_bytes(document: Mapping[str, Any]) -> int:
+    """What a document holds of text in all its fields: a short text may come with a page of HTML."""
+    others = (document[name] or "" for name in ("own_id", "url", "metadata"))
+    return document["num_bytes"] + sum(len(text if text.isascii() else text.encode()) for text in others)
 
 
 def doc_id(source: str, file_hash: str, occurrence: int, record: int) -> str:
@@ -289,8 +327,8 @@ def _write_facts(lake: Lake, name: str, source: Source, manifest: Manifest, unit
     }  # fmt: skip
     write_facts(lake, "sources", [row], f"{name} {manifest.id}")
     names = [
-        {"source": name, "file": ref.path, "file_hash": hash, "occurrence": k, "bytes": ref.size}
-        for unit in units for ref, hash, k in unit.files
+        {"source": name, "file": file.ref.name, "file_hash": file.hash, "occurrence": file.occurrence, "bytes": file.ref.size}
+        for unit in units for file in unit.files
     ]  # fmt: skip
     write_changes(lake, "files", names, FILE_KEY, name)
 

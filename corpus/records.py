@@ -17,7 +17,7 @@ from pydantic import model_validator
 from corpus.config import Count, Section, identity
 from corpus.xml_paths import parse_path
 
-EXTRACTION_VERSION = 1  # bumped when the text or the fields that come out of the same bytes change
+EXTRACTION_VERSION = 2  # bumped when the text or the fields that come out of the same bytes change
 
 REASONS = {
     "invalid_json": "not a JSON value",
@@ -40,7 +40,6 @@ REASONS = {
     "empty_file": "no record in it",
 }
 MAX_DEPTH = 64  # of a record's own fields
-_MAX_FRONT_MATTER_NODES = 10_000
 
 
 @dataclass(slots=True)

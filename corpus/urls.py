@@ -6,11 +6,13 @@ Credentials and endpoints come from the environment (AWS_…, FSSPEC_…), never
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, BinaryIO
 
 from corpus.errors import ConfigError, did_you_mean
+from corpus.paths import alternatives
 
 # What changes when a file is written, in the words of fsspec's file systems, the surest first.
 _STAMPS = ("ETag", "etag", "md5", "md5Hash", "checksum", "content_md5", "generation", "mtime", "LastModified", "last_modified", "created")  # fmt: skip
@@ -21,20 +23,15 @@ Stat = tuple[int, str]  # size in bytes, stamp
 def list_url(url: str) -> list[tuple[str, int, str]]:
     """(URL, size, stamp) of each file at a URL, below it, or matching its pattern; sorted. ConfigError where there is none."""
     filesystem, path = _filesystem(url)
+    found: dict[str, Any] = {}
     try:
-        if glob.has_magic(path):
-            found = filesystem.glob(path, detail=True)
-        elif filesystem.isdir(path):
-            found = filesystem.find(path, detail=True)
-        else:
-            found = {path: filesystem.info(path)}
-    except FileNotFoundError:
-        found = {}
+        for one in alternatives(path):
+            found |= _find(filesystem, one)
     except Exception as error:  # each protocol has its own errors: no credentials, no bucket, no route
         raise ConfigError(
             f"cannot list {url!r}: {type(error).__name__}: {error}. Check the address, the credentials and the network."
         ) from error
-    inside = len(path.split("*")[0].rstrip("/"))
+    inside = len(re.split(r"[*{]", path)[0].rstrip("/"))
     files = [
         (str(filesystem.unstrip_protocol(name)), int(info.get("size") or 0), _stamp(info))
         for name, info in sorted(found.items())
@@ -45,6 +42,17 @@ def list_url(url: str) -> list[tuple[str, int, str]]:
             f"the source {url!r} matches no file. Check the bucket, the prefix and the pattern."
         )
     return files
+
+
+def _find(filesystem: Any, path: str) -> dict[str, Any]:
+    try:
+        if glob.has_magic(path):
+            return dict(filesystem.glob(path, detail=True))
+        if filesystem.isdir(path):
+            return dict(filesystem.find(path, detail=True))
+        return {path: filesystem.info(path)}
+    except FileNotFoundError:
+        return {}
 
 
 def stat_url(url: str, before: str) -> Stat:

@@ -63,6 +63,7 @@ def write_sources(folder: Path) -> dict[str, Source]:
     acts = [{"id": f"act-{i}", "text": prose(i), "note": "n"} for i in range(30)]
     acts[3]["text"] += f"\nWrite to {EMAIL} or call {PHONE}."
     acts[4]["text"] = acts[5]["text"]
+    acts[6] |= {"id": EMAIL, "tel": PHONE}
     lines = [json.dumps(row) for row in acts]
     (folder / "acts.jsonl").write_text("\n".join([*lines[:10], "{broken", *lines[10:]]) + "\n")
     web = [{"body": prose(100 + i), "summary": f"Nothing to hide in {i}."} for i in range(12)]
@@ -78,9 +79,8 @@ def write_sources(folder: Path) -> dict[str, Source]:
 
 
 def read_sources(lake: Lake, sources: dict[str, Source], folder: Path) -> dict[str, Manifest]:
-    return ingest(
-        lake, {name: (source, scan(lake, source, str(folder))) for name, source in sources.items()}, workers=1
-    )
+    files = scan(lake, sources, str(folder))
+    return ingest(lake, {name: (source, files[name]) for name, source in sources.items()}, workers=1)
 
 
 def attach(lake: Lake, owner: names.Claim, manifest: Manifest, key: str = "") -> None:

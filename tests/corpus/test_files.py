@@ -62,7 +62,9 @@ def test_a_folder_gives_every_file_below_it_sorted_and_nothing_hidden(tree: Path
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [("a.txt", ["a.txt"]), ("*.txt", ["a.txt"]), ("**/*.txt", ["a.txt", "deep/d.txt"]), ("**", ["a.txt", "b.jsonl", "deep/d.txt", "deep/er/c.md"]),
-     ("deep/**/*", ["deep/d.txt", "deep/er/c.md"]), ("[ab].*", ["a.txt", "b.jsonl"]), ("deep", ["deep/d.txt", "deep/er/c.md"])],
+     ("deep/**/*", ["deep/d.txt", "deep/er/c.md"]), ("{a.txt,deep}", ["a.txt", "deep/d.txt", "deep/er/c.md"]), ("**/*.{md,jsonl}", ["b.jsonl", "deep/er/c.md"]),
+     ("{deep/{er,none}/*,[ab].txt}", ["a.txt", "deep/er/c.md"]), ("deep/../*.txt", ["a.txt"]), ("*/er/c.md", ["deep/er/c.md"]), (".git/*", [".git/config"]), ("*/.cache/*", ["deep/.cache/e.txt"]),
+     ("[ab].*", ["a.txt", "b.jsonl"]), ("deep", ["deep/d.txt", "deep/er/c.md"])],
 )  # fmt: skip
 def test_files_and_globs(tree: Path, pattern: str, found: list[str]) -> None:
     assert names(list_files(pattern, tree), tree) == found
@@ -88,6 +90,59 @@ def test_links_are_followed_once_and_pipes_and_dead_links_are_no_files(tree: Pat
     ]
 
 
+@pytest.mark.parametrize("pattern", ["", "**", "**/*.txt", "**/**/*.txt", "*/**/*.txt"])
+def test_loops_of_links_end(tmp_path: Path, pattern: str) -> None:
+    write(tmp_path / "a" / "one.txt")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "self").symlink_to(tmp_path / "a")
+    (tmp_path / "a" / "to_itself.txt").symlink_to(tmp_path / "a" / "to_itself.txt")
+    assert names(list_files(pattern, tmp_path), tmp_path) == ["a/one.txt"]
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.txt", "*/*.txt", "*/no/*.txt"])
+def test_a_folder_that_cannot_be_listed_is_an_error(
+    tmp_path: Path, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.txt")
+    write(tmp_path / "closed" / "b.txt")
+
+    def refuse(path: str, call: Any = os.scandir) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return call(path)
+
+    def refuse_stat(path: str, call: Any = os.stat, **keywords: Any) -> Any:
+        if "closed/" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return call(path, **keywords)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "lstat", refuse_stat)
+    with pytest.raises(SourceError, match=r"cannot read .*closed.*: Permission denied"):
+        list_files(pattern, tmp_path)
+
+
+def test_what_lies_below_the_lake_is_no_source(tree: Path) -> None:
+    lake = tree / "deep" / "lake"
+    write(lake / "documents" / "parts" / "p.txt")
+    (tree / "link").symlink_to(lake / "documents")
+    for pattern in ("", "**/*.txt", "{deep,a.txt}"):
+        found = names(list_files(pattern, tree, lake), tree)
+        assert found == [name for name in names(list_files(pattern, tree), tree) if "p.txt" not in name] != []
+    for inside in ("deep/lake", "deep/lake/documents/*", "link", "deep/lake/documents/parts/p.txt"):
+        with pytest.raises(ConfigError, match=r"leads into the lake .*deep/lake"):
+            list_files(inside, tree, lake)
+    with pytest.raises(ConfigError, match="matches no file"):
+        list_files("deep/*/documents/parts/*", tree, lake)
+    assert names(list_files("deep", tree, lake), tree) == ["deep/d.txt", "deep/er/c.md"]
+
+
+def test_the_root_is_no_pattern(tmp_path: Path) -> None:
+    write(tmp_path / "data[1]{a,b}" / "x.txt")
+    write(tmp_path / "data1a" / "y.txt")
+    assert names(list_files("*.txt", tmp_path / "data[1]{a,b}"), tmp_path) == ["data[1]{a,b}/x.txt"]
+
+
 def test_an_empty_folder_is_an_empty_source(tmp_path: Path) -> None:
     assert list_files(str(tmp_path)) == []
 
@@ -95,7 +150,7 @@ def test_an_empty_folder_is_an_empty_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [("deep/dd.txt", "deep exists and holds d.txt, er; there is no 'dd.txt' in it. Did you mean 'd.txt'?"), ("*.xml", "nothing in it matches '*.xml'"),
-     ("nowhere/at/all.txt", "there is no 'nowhere' in it"), ("nowhere/*.txt", "there is no 'nowhere'"), ("qq://a/b", "unknown protocol 'qq'"), ("memory://nothing/*.txt", "matches no file")],
+     ("nowhere/at/all.txt", "there is no 'nowhere' in it"), ("nowhere/*.txt", "there is no 'nowhere'"), ("d*p", "nothing in it matches"), ("{x,y}.txt", "nothing in it matches '{x,y}.txt'"), ("qq://a/b", "unknown protocol 'qq'"), ("memory://nothing/*.txt", "matches no file")],
 )  # fmt: skip
 def test_what_is_not_there_is_one_clear_error(tree: Path, path: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -248,9 +303,12 @@ def test_nothing_before_gzip_damage_is_lost() -> None:
         ("a.txt.gz", gzip.compress(b"\xef\xbb\xbfpacked", mtime=0), b"packed", None),
         ("a.txt", gzip.compress(b"packed, though the name does not say so", mtime=0), b"packed, though the name does not say so", None),
         ("a.TXT.ZST", PACK["zstd"](b"packed"), b"packed", None),
-        ("a.txt.gz", b"not packed", b"", "corrupt_file"),
+        ("a.txt.gz", b"not packed", b"not packed", None),
+        ("a.txt.zst", b"\x5a\x2a\x4d\x18\x04\0\0\0skip" + PACK["zstd"](b"packed"), b"packed", None),
+        ("a.txt", b"\x50\x2a\x4d\x18\0\0\0\0" + PACK["zstd"](b"one") + b"\x5f\x2a\x4d\x18\x01\0\0\0x" + PACK["zstd"](b"two"), b"onetwo", None),
+        ("a.txt.zst", b"\x50\x2a\x4d\x18\x04\0\0\0sk", b"", "truncated_file"),
         ("a.txt.gz", b"", b"", None),
-        ("a.txt.gz", b"\x1f", b"", "truncated_file"),
+        ("a.txt.gz", b"\x1f\x8b", b"", "truncated_file"),
         ("a.txt.zst", PACK["zstd"](b"packed")[:6], b"", "truncated_file"),
         ("a.txt.gz", gzip.compress(b"", mtime=0), b"", None),
     ],
@@ -304,6 +362,7 @@ def test_memory_urls() -> None:
     assert found(folder) == ["a.jsonl", "d.txt", "deep/b.jsonl.gz"]
     assert found("**/*.jsonl*", folder) == ["a.jsonl", "deep/b.jsonl.gz"]
     assert found("a.jsonl", folder + "/") == ["a.jsonl"]
+    assert found("{d.txt,deep/*.{gz,zst},absent}", folder) == ["d.txt", "deep/b.jsonl.gz"]
     [ref] = list_files(f"{folder}/deep/*.gz")
     assert [item.text for item in read_records(ref, Reading()) if isinstance(item, Record)] == ["one"]
     check_unchanged(ref)

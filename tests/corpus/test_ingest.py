@@ -8,11 +8,13 @@ import os
 import random
 import tempfile
 import unicodedata
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,12 +25,13 @@ from corpus.facts import file_names, read_facts
 from corpus.files import FileRef
 from corpus.fingerprint import hash_bytes
 from corpus.ingest import (
+    Files,
     content_hash,
+    content_order,
     doc_id,
     group,
     in_sample,
     ingest,
-    number_occurrences,
     open_documents,
     scan,
 )
@@ -47,7 +50,7 @@ def write(folder: Path, files: Texts) -> None:
 
 def read(lake: Lake, folder: Path, workers: int = 1, sample: float = 1.0, **keys: Any) -> Manifest:
     source = Source.model_validate({"path": str(folder), "role": "domain", **keys})
-    return ingest(lake, {"s": (source, scan(lake, source, "/"))}, workers, sample)["s"]
+    return ingest(lake, {"s": (source, scan(lake, {"s": source}, "/")["s"])}, workers, sample)["s"]
 
 
 def rows(lake: Lake, manifest: Manifest) -> list[dict[str, Any]]:
@@ -88,9 +91,22 @@ def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 # ── identity ──
 
 
-@settings(max_examples=15)
-@given(st.permutations(range(8)), st.integers(0, 3))
-def test_names_and_order_of_files_change_nothing(order: list[int], folders: int) -> None:
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".zst": zstandard.ZstdCompressor().compress,
+}
+# endings among which a rename changes nothing: without a declared format, and with one
+SAME: dict[str | None, list[str]] = {
+    None: [".jsonl", ".ndjson", ".JSONL", ".jsonl.gz", ".jsonl.zst"], "jsonl": [".jsonl", ".txt", ".dat", ".gz", ".xml.zst", "", ".parquet"],
+}  # fmt: skip
+
+
+@settings(max_examples=25)
+@given(st.permutations(range(8)), st.integers(0, 3), st.sampled_from([None, "jsonl"]), st.data())
+def test_names_and_order_of_files_change_nothing(
+    order: list[int], folders: int, format: str | None, data: st.DataObject
+) -> None:
     files = list(some_files(8).values())
     with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MEAN_GROUP", 400)
@@ -98,10 +114,49 @@ def test_names_and_order_of_files_change_nothing(order: list[int], folders: int)
         for name, texts in (("plain", files), ("shuffled", [files[i] for i in order])):
             for number, found in enumerate(texts):
                 deeper = f"sub{number % folders}" if folders and name == "shuffled" else ""
-                write(Path(temporary, name, deeper), {f"{name}{number}.jsonl": found})
+                ending = data.draw(st.sampled_from(SAME[format])) if name == "shuffled" else ".jsonl"
+                write(Path(temporary, name, deeper), {f"{name}{number}{ending}": found})
             lake = Lake.open(Path(temporary, f"lake of {name}"))
-            made.append(read(lake, Path(temporary, name)))
+            made.append(read(lake, Path(temporary, name), format=format))
         assert made[0] == made[1] and len({part.key for part in made[0].parts("documents")}) > 1
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["", ".gz", ".zst"])), min_size=1, max_size=4),
+    st.data(),
+)
+def test_one_id_is_one_content_whatever_the_files_are_called(
+    files: list[tuple[int, str]], data: st.DataObject
+) -> None:
+    """A lake that saw the files under other names first holds the same under an id as one that did not."""
+    endings = st.lists(
+        st.sampled_from([".jsonl", ".txt", ".md", ".csv", ".dat", ".txt.gz", ".csv.zst"]),
+        min_size=len(files),
+        max_size=len(files),
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        old, folder = Lake.open(Path(temporary, "old")), Path(temporary, "d")
+        for turn, names in enumerate((data.draw(endings), data.draw(endings))):
+            folder.mkdir()
+            for number, ((text, packing), ending) in enumerate(zip(files, names, strict=True)):
+                content = f'text\n{{"text": "record {text}"}}\n'.encode()
+                (folder / f"{number}{ending}").write_bytes(PACKED[packing](content))
+            new = Lake.open(Path(temporary, f"new{turn}"))
+            one, two = read(old, folder), read(new, folder)
+            assert one == two and rows(old, one) == rows(new, two) and rejects(old, one) == rejects(new, two)
+            assert len({row["doc_id"] for row in rows(old, one)}) == one.rows("documents")
+            folder.rename(folder.with_name(f"done{turn}"))
+
+
+def test_an_ending_that_says_another_format_is_another_reading(lake: Lake, tmp_path: Path) -> None:
+    write(tmp_path / "d", {"a.dat": ["hello"]})
+    assert rejects(lake, read(lake, tmp_path / "d")) == [(-1, "unknown_format")]
+    for ending, found in ((".jsonl", "hello"), (".txt", '{"text": "hello"}\n'), (".jsonl", "hello")):
+        [path] = (tmp_path / "d").iterdir()
+        path.rename(path.with_suffix(ending))
+        assert [row["text"] for row in rows(lake, read(lake, tmp_path / "d"))] == [found]
+    assert len(lake.artifacts("documents")) == 3
 
 
 def test_two_lakes_and_any_number_of_workers_agree_to_the_byte(
@@ -164,7 +219,7 @@ def test_ids_of_yesterday_are_ids_of_today(lake: Lake, tmp_path: Path) -> None:
         '{"text": "é  one\\r\\ntwo", "id": 5}\nbroken\n{"text": "b", "date": "2019-05-02"}\n'
     )
     made = read(lake, tmp_path / "a.jsonl", id_field="id", date_field="date")
-    assert made.id == "93e5aa7f7403691cf5170e4d683fe165"
+    assert made.id == "6ed66b8ba8b5b162a5ae3c954ff01434"
     assert [part.rows_hash for name in ("documents", "rejects") for part in made.parts(name)] == [
         "bbd47c0264812653b06449b1d2e14a10",
         "4529e558022d23b5a5333ee254b7fc8e",
@@ -281,6 +336,17 @@ def test_parts_are_cut_by_text_and_by_rows_and_hold_all_in_order(
     ] == [*range(100)]
 
 
+def test_the_text_of_other_fields_cuts_a_part_too(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [json.dumps({"text": f"short {i}", "id": "é" * 30, "html": "x" * 100}) for i in range(20)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    monkeypatch.setattr(module, "CUT_BYTES", 500)
+    made = read(lake, tmp_path / "a.jsonl", id_field="id")
+    assert [part.rows for part in made.parts("documents")] == [2] * 10
+    assert made.summary["bytes"] == sum(len(f"short {i}") for i in range(20))
+
+
 def test_rejects_are_cut_too(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a.jsonl").write_text("broken\n" * 50)
@@ -328,6 +394,35 @@ def test_a_source_that_is_not_there_is_an_error_before_any_work(lake: Lake, tmp_
     assert lake.artifacts("documents") == [] and not (lake.root / "tasks").exists()
 
 
+def test_every_source_is_looked_for_before_the_first_is_hashed(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "d", {"a.jsonl": ["one"]})
+    monkeypatch.setattr(module.HashCache, "hash_of", lambda cache, ref: pytest.fail("hashed"))
+    sources = {name: Source.model_validate({"path": name, "role": "domain"}) for name in ("d", "missing")}
+    with pytest.raises(ConfigError, match="matches no file"):
+        scan(lake, sources, str(tmp_path))
+
+
+@pytest.mark.parametrize("path", [".", "**/*.jsonl"])
+def test_the_lake_is_no_source_of_itself(tmp_path: Path, path: str) -> None:
+    write(tmp_path, {"a.jsonl": ["one"]})
+    lake = Lake.open(tmp_path / "lake")
+    write(lake.root, {"b.jsonl": ["two"]})
+    assert len({read(lake, tmp_path / path).id for _ in range(3)}) == 1
+    assert [row["text"] for row in rows(lake, read(lake, tmp_path / path))] == ["one"]
+
+
+def test_a_name_that_is_not_utf_8_is_shown_as_its_bytes(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/d/caf\xe9.jsonl")).write_text('{"text": "one"}')
+    made = read(lake, tmp_path / "d")
+    assert [row["text"] for row in rows(lake, made)] == ["one"] and read(lake, tmp_path / "d") == made
+    assert run_query(lake, "SELECT file FROM files").table.to_pylist() == [
+        {"file": f"{tmp_path}/d/caf\\xe9.jsonl"}
+    ]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_file_that_changes_after_it_was_listed_is_an_error(
     lake: Lake, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
@@ -336,7 +431,7 @@ def test_a_file_that_changes_after_it_was_listed_is_an_error(
     write(tmp_path / "d", {"a.jsonl": ["one"]})
     big = "x" * 100
     source = Source.model_validate({"path": str(tmp_path / "d"), "role": "domain"})
-    files = scan(lake, source, "/")
+    files = scan(lake, {"s": source}, "/")["s"]
     write(tmp_path / "d", {"a.jsonl": ["one", big]})
     with pytest.raises(SourceError, match=r"a\.jsonl changed while it was read"):
         ingest(lake, {"s": (source, files), "t": (source, files)}, workers)
@@ -385,9 +480,10 @@ def test_the_whole_is_in_the_sample_of_everything() -> None:
 SIZES = st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 2**128 - 1)), max_size=60)
 
 
-def listed(files: list[tuple[int, int]]) -> list[tuple[FileRef, str, int]]:
-    found = [(FileRef(f"/{i}", False, size, ""), f"{hash:032x}") for i, (size, hash) in enumerate(files)]
-    return number_occurrences(sorted(found, key=lambda file: (file[1], file[0].path)))
+def listed(files: list[tuple[int, int]]) -> Files:
+    return content_order(
+        (FileRef(f"/{i}", False, size, ""), f"{hash:032x}", None) for i, (size, hash) in enumerate(files)
+    )
 
 
 @given(SIZES, st.integers(0, 1500), st.integers(0, 2**128 - 1))
@@ -402,7 +498,7 @@ def test_groups_hold_every_file_once_in_order_and_stay_small(
         assert {entry for unit in units for entry in unit.files} == set(listed(files))
         assert sum(len(unit.files) for unit in units) == len(files)
         assert all(
-            [entry[1] for entry in unit.files] == sorted(entry[1] for entry in unit.files) for unit in units
+            [file.hash for file in unit.files] == sorted(file.hash for file in unit.files) for unit in units
         )
         for unit in units:
             assert 1 <= len(unit.files) <= 8 and (unit.bytes <= 2000 or len(unit.files) == 1)

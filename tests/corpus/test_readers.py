@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
+import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,9 +58,27 @@ def test_a_truncated_stream_keeps_every_record_before_its_end(read: Read, suffix
         assert read(f"a.{ending}.{suffix}", packed, **reading) == texts
 
 
-@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.txt.zst", "a.md.gz", "a.csv.gz", "a.xml.zst", "a.json.gz"])
-def test_what_is_not_packed_though_its_name_says_so(read: Read, name: str) -> None:
-    assert [reason for _, reason in read(name, "text\nnot packed\n")] == ["corrupt_file"]
+@given(
+    st.sampled_from(["jsonl", "json", "csv", "txt", "md", "xml"]), st.sampled_from(["plain", "gzip", "zstd"])
+)
+def test_how_a_file_is_packed_is_seen_in_its_bytes_not_in_its_name(ending: str, packing: str) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        whole = wholes(folder)[ending]
+        data = {"plain": bytes, "gzip": gzip.compress, "zstd": zstandard.ZstdCompressor().compress}[packing](
+            whole
+        )
+        found = []
+        for name in ("a", "b.gz", "c.zst", "d.ZSTD"):
+            stem, suffix = os.path.splitext(name)
+            path = folder / f"{stem}.{ending}{suffix}"
+            path.write_bytes(data)
+            found.append(list(read_records(list_files(str(path))[0], Reading())))
+        assert all(items == found[0] for items in found) and isinstance(found[0][0], Record)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.txt.zst"])
+def test_an_empty_file_is_empty_whatever_its_name(read: Read, name: str) -> None:
     assert read(name, b"") == [(-1, "empty_file")]
 
 

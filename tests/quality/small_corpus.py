@@ -141,8 +141,8 @@ def curate_folder(
 ) -> Curated:  # fmt: skip
     """Ingest the sources of a folder and curate them."""
     sources = sources or read_sources(folder)
-    files = {name: (source, scan(lake, source, "/")) for name, source in sources.items()}
-    documents = ingest(lake, files, workers)
+    files = scan(lake, sources, "/")
+    documents = ingest(lake, {name: (source, files[name]) for name, source in sources.items()}, workers)
     return curate(
         lake,
         {name: (source, documents[name]) for name, source in sources.items()},
