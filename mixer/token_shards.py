@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus.errors import LakeError
+from corpus.part import read_part
 from mixer.megatron import Index, read_index, write_index
 from mixer.tokenizer import Tokenizer
 
@@ -84,9 +84,7 @@ class Shard:
                 f"shard {self.prefix.name} was opened without its documents table, so its tokens have no doc_id"
             )
         table = (
-            self.documents
-            if isinstance(self.documents, pa.Table)
-            else pq.read_table(self.documents, columns=["doc_id"])
+            self.documents if isinstance(self.documents, pa.Table) else read_part(self.documents, ["doc_id"])
         )
         if table.num_rows != self.num_documents:
             raise LakeError(

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import field_validator, model_validator
 
 from corpus.config import Count, Section, Share, identity
 from corpus.errors import PartError, did_you_mean, one_of
+from corpus.part import open_part, read_part, reading
 from corpus.schema import DATASETS, MEASURED_SIGNALS
 from quality.candidate_pairs import ALL_PAIRS_UP_TO, band_keys, find_pairs
 from quality.large_buckets import mark, write_large_buckets
@@ -159,7 +159,7 @@ def _read_members(
     connection.execute("CREATE TABLE members (row BIGINT, doc_id VARCHAR, content_hash VARCHAR)")
     row = 0
     for documents, minhash in parts:
-        ids = pq.read_table(documents, columns=["doc_id", "content_hash"])
+        ids = read_part(documents, ["doc_id", "content_hash"])
         counts = []
         for group in _row_groups(minhash, ids.column("doc_id"), documents):
             keys.append(band_keys(_signatures(group, config.num_perm, minhash), config.bands))
@@ -175,9 +175,10 @@ def _read_members(
 def _row_groups(minhash: Path, ids: pa.ChunkedArray, documents: Path) -> Iterator[pa.Table]:
     """A minhash part piece by piece (a million short documents have half a gigabyte of signatures), checked against `ids`."""
     row = 0
-    with pq.ParquetFile(minhash) as file:
+    with open_part(minhash) as file:
         for number in range(file.num_row_groups):
-            group = file.read_row_group(number, columns=["doc_id", "num_shingles", "signature"])
+            with reading(minhash):
+                group = file.read_row_group(number, columns=["doc_id", "num_shingles", "signature"])
             if not group.column("doc_id").equals(ids.slice(row, len(group))):
                 break
             row += len(group)

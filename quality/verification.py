@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
+from corpus.part import open_part, reading
 from quality.kernel import int64, kernel
 from quality.shingles import as_large_string, shingle_hashes
 from quality.spill import Spill
@@ -46,14 +46,15 @@ def read_sets(paths: Sequence[Path], ordinals: Array, wanted: Array, ngram: int,
     """
     sets, row = ShingleSets(len(wanted), spill), 0
     for path in paths:
-        with pq.ParquetFile(path) as file:
+        with open_part(path) as file:
             for group in range(file.num_row_groups):
                 found = ordinals[row : row + file.metadata.row_group(group).num_rows]
                 row += len(found)
                 rows = np.flatnonzero(found >= 0)
                 rows = rows[wanted[found[rows]]]
                 if len(rows):
-                    texts = as_large_string(file.read_row_group(group, columns=["text"]).column(0))
+                    with reading(path):
+                        texts = as_large_string(file.read_row_group(group, columns=["text"]).column(0))
                     sets.add(found[rows], texts.take(rows), ngram)
     return sets
 
