@@ -81,8 +81,9 @@ def add_tallies(tallies: Iterable[Tally]) -> Tally:
 def funnel_rows(sources: Mapping[str, Tally], rejects: Mapping[str, int]) -> list[dict[str, Any]]:
     """One row per source and rule (and one each for read, rejected and kept), for printing and for the app.
 
-    `documents` of the rules (the first failing rule of each document) plus `kept` is what was read; `only` counts the
-    documents that no other rule would have dropped.
+    `documents` of the rules (the first failing rule of each document) plus `kept` is what was read. `only_this_rule` counts
+    those that fail no other rule of the document itself. Duplicates are judged after, among documents that fail nothing:
+    without the rule some of these would be dropped as duplicates, so it is the most that switching the rule off could keep.
     """
     rows = []
     for source, tally in sources.items():

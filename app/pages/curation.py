@@ -51,8 +51,8 @@ def funnel(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
     source = st.selectbox("Source", names, key="source", bind="query-params", width=300)
     rows = [row for row in rows if source in (EVERY, row["source"])]
     st.caption(
-        "Read = not readable + first reasons + kept. **Failing** counts documents that fail the rule beside others; **only this rule** those that no other rule "
-        "would have dropped. Select a row to look at its documents."
+        "Read = not readable + first reasons + kept. **Failing** counts documents that fail the rule beside others; **only this rule** those that fail no "
+        "other rule of the document itself; duplicates are judged after. Select a row to look at its documents."
     )
     chosen = frame.table(rows, FUNNEL_COLUMNS, key=f"funnel {source}", alt="Documents and tokens by source and rule", select=True, most=24)  # fmt: skip
     if chosen is not None:
@@ -61,7 +61,7 @@ def funnel(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
 
 FUNNEL_COLUMNS = {
     "source": frame.text("Source"), "rule": frame.text("Rule"), "documents": frame.number("Documents", help="with this rule as the first reason"), "tokens": frame.number("Tokens"),
-    "failing": frame.number("Failing"), "only_this_rule": frame.number("Only this rule"), "only_this_rule_tokens": frame.number("… its tokens"),
+    "failing": frame.number("Failing"), "only_this_rule": frame.number("Only this rule", help="no other rule of the document itself; duplicates are judged after"), "only_this_rule_tokens": frame.number("… its tokens"),
 }  # fmt: skip
 
 
@@ -235,6 +235,8 @@ def rules(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
                 view="Documents",
                 doc=cluster["keeper"],
             )
+        for guard in snapshot.summary.get("guards", ()):
+            st.info(frame.plain(guard["message"]), icon=":material/info:")
         st.subheader("Personal data", anchor=False)
         frame.table([{"type": kind, "action": action} for kind, action in sorted(snapshot.identity["pii"].items())], {"type": frame.text("Type"), "action": frame.text("Action")}, alt="What is done about each type of personal data")  # fmt: skip
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from streamlit.testing.v1 import AppTest
 from app import queries
 from app.server import LAKE_VARIABLE
 from corpus import names
-from corpus.lake import Lake
+from corpus.lake import Lake, Manifest
 from tests.app.small_lake import PLANTED_EMAIL, PLANTED_SSN, QUESTIONS
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -217,6 +218,26 @@ def test_rules_show_thresholds_and_what_is_done_about_personal_data(small_lake: 
     said = shown(opened(small_lake, "curation", view="Rules"))
     assert "≥ 12" in said
     assert "ssn,drop" in said
+
+
+def test_what_curation_had_to_tell_stands_beside_the_duplicates(
+    small_lake: Path, opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = Lake.find
+
+    def find_with_guard(lake: Lake, kind: str, id: str) -> Manifest | None:
+        found = find(lake, kind, id)
+        guards = [{"kind": "large_bucket", "message": "3 groups of more than 64 documents"}]
+        return (
+            replace(found, summary={**found.summary, "guards": guards})
+            if found and kind == "snapshot"
+            else found
+        )
+
+    monkeypatch.setattr(Lake, "find", find_with_guard)
+    test = opened(small_lake, "curation", view="Rules")
+    shown(test)
+    assert [element.value for element in test.info] == ["3 groups of more than 64 documents"]
 
 
 def test_a_query_answers_with_rows_and_a_csv(small_lake: Path, opened: Any) -> None:

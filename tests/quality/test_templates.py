@@ -13,6 +13,7 @@ from corpus.holdout import held_out_rows
 from corpus.lake import Lake, Manifest
 from corpus.snapshot import check_guards
 from corpus.sql import run_query
+from quality.curate import curate
 from tests.quality.small_corpus import (
     WORDS,
     curate_folder,
@@ -103,9 +104,7 @@ def test_a_copy_of_a_near_duplicate_names_its_keeper_and_how_near_it_is(tmp_path
 # ── what is said of it ──
 
 
-def test_large_buckets_are_told_in_the_summary_in_sql_and_while_it_runs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_large_buckets_are_told_in_the_summary_in_sql_and_whenever_it_is_curated(tmp_path: Path) -> None:
     lake, snapshot = curate_texts(tmp_path, templated(100))
     (guard,) = snapshot.summary["guards"]
     assert guard["kind"] == "large_bucket" and guard["value"] > 64 == guard["threshold"]
@@ -114,3 +113,7 @@ def test_large_buckets_are_told_in_the_summary_in_sql_and_while_it_runs(
         {name: value for name, value in row.items() if value is not None} for row in rows
     ]
     assert run_query(lake, "FROM events").table.num_rows == 0, "no name has this snapshot"
+    said: list[str] = []
+    source = read_sources(tmp_path, ["law"])["law"], lake.get("documents", snapshot.parent("documents"))
+    again = curate(lake, {"law": source}, curation(pii="keep"), None, None, 1, say=said.append)
+    assert again.snapshot == snapshot and said == [f"large bucket: {guard['message']}"]
