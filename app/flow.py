@@ -200,7 +200,10 @@ def build_tokenizer(work: Work) -> Manifest | None:
         before = _made(work.lake, "tokenizer")
         if isinstance(wanted, TokenizerTraining):
             chosen = {name: work.documents[name] for name in sorted(wanted.sources or work.documents)}
-            found = fit_tokenizer(work.lake, chosen, wanted.vocab_size, wanted.sample)
+            workers, progress = work.profile.num_workers, work.report.progress
+            found = fit_tokenizer(
+                work.lake, chosen, wanted.vocab_size, wanted.sample, workers, progress
+            )  # personal data is looked for first: it reaches no vocabulary
         elif isinstance(wanted, TokenizerPath):
             found = import_tokenizer(work.lake, work.loaded.path(wanted.path))
         elif base and base.path:

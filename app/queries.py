@@ -15,7 +15,10 @@ from corpus.errors import ConfigError, UnknownName, did_you_mean
 from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest, now_utc
 from corpus.names import Resolved
+from corpus.own_fields import shown_fields
+from corpus.part import Part
 from corpus.process import is_alive
+from corpus.relations import Relations
 from corpus.run_rows import checkpoint_rows, json_lines, latest_attempts
 
 # ── lineage ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -83,28 +86,20 @@ def lineage_of_document(lake: Lake, document: str) -> DocumentLineage:
     )
 
 
+_SHOWN_OF_DOCUMENT = ["doc_id", "source", "file_hash", "occurrence", "record", "content_hash", "num_bytes", "date"]  # fmt: skip
+
+
 def find_document(lake: Lake, document: str) -> dict[str, Any]:
-    """The row of `documents` without its text, with the names of the files it stands in."""
-    columns = [
-        "doc_id",
-        "source",
-        "file_hash",
-        "occurrence",
-        "record",
-        "content_hash",
-        "num_bytes",
-        "own_id",
-        "url",
-        "date",
-    ]
-    exact: dict[str, dict[str, Any]] = {}
-    prefix: dict[str, dict[str, Any]] = {}
+    """The row of `documents` without its text, own fields masked, with the names of the files it stands in."""
+    exact: dict[str, tuple[Part, int]] = {}
+    prefix: dict[str, tuple[Part, int]] = {}
     for manifest in lake.artifacts("documents"):
         for part in manifest.parts("documents"):
-            table = lake.read_part(part, columns)
+            table = lake.read_part(part, ["doc_id", "own_id"])
             same = pc.or_kleene(pc.equal(table["doc_id"], document), pc.equal(table["own_id"], document))
             for found, match in (exact, same), (prefix, pc.starts_with(table["doc_id"], document)):
-                found |= {row["doc_id"]: row for row in table.filter(pc.fill_null(match, False)).to_pylist()}
+                rows = pc.indices_nonzero(pc.fill_null(match, False)).to_pylist()
+                found |= {table["doc_id"][row].as_py(): (part, row) for row in rows}
     found = exact or (prefix if document else {})
     if not found:
         raise UnknownName(
@@ -114,7 +109,9 @@ def find_document(lake: Lake, document: str) -> dict[str, Any]:
         raise UnknownName(
             f"{document!r} stands for {len(found)} documents, for instance {', '.join(sorted(found)[:3])}. Give more of it."
         )
-    row = next(iter(found.values()))
+    part, number = next(iter(found.values()))
+    row = lake.read_part(part, _SHOWN_OF_DOCUMENT).slice(number, 1).to_pylist()[0]
+    row |= shown_fields(lake, part, Relations(lake).best_pii().get(part.key), [number], ["own_id", "url"])[0]
     files = [
         f["file"]
         for f in read_facts(lake, "files")

@@ -1,7 +1,7 @@
 """Documents to look at: pages of what a snapshot kept or dropped, by source and rule, and of records that could not be read.
 
-One part is read at a time and only the rows of the page are built, so memory does not grow with the corpus. Text is shown
-with all personal data masked, whatever the recipe does about it.
+One part is read at a time and only the rows of the page are built, so memory does not grow with the corpus. Text and own
+ids are shown with all personal data masked, whatever the recipe does about it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from corpus.facts import file_names
 from corpus.lake import Lake, Manifest
+from corpus.own_fields import shown_fields
 from corpus.schema import PII_TYPES
 from corpus.snapshot import SnapshotPart, edited_texts, snapshot_parts
 
@@ -91,11 +92,11 @@ def _matches(lake: Lake, part: SnapshotPart, wanted: Wanted) -> list[int]:
 def _rows(lake: Lake, part: SnapshotPart, numbers: list[int]) -> list[dict[str, Any]]:
     assert part.decisions is not None
     decisions = lake.read_part(part.decisions).take(numbers).to_pylist()
-    names = lake.read_part(part.documents, ["own_id"]).take(numbers)["own_id"].to_pylist()
+    shown = shown_fields(lake, part.documents, part.pii, numbers, ["own_id"])
     excerpts = dict(_masked_texts(lake, part, numbers))
     return [
-        {**row, "own_id": own_id, "excerpt": excerpts.get(row["doc_id"], "")[:EXCERPT_CHARS]}
-        for row, own_id in zip(decisions, names, strict=True)
+        {**row, **own, "excerpt": excerpts.get(row["doc_id"], "")[:EXCERPT_CHARS]}
+        for row, own in zip(decisions, shown, strict=True)
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from corpus import names
+from corpus import names, own_fields
 from corpus.facts import FILE_KEY, latest, read_facts
 from corpus.lake import Lake, Manifest
 from corpus.part import Part
@@ -121,22 +121,27 @@ class Relations:
 
     def _documents(self, manifests: Iterable[Manifest], masks: bool) -> Relation:
         """The parts of documents, numbered, −1 where personal data was not looked for; or, numbered alike, what was found."""
-        measured = self._best_pii()
+        measured = self.best_pii()
         parts = {part.key: part for manifest in manifests for part in manifest.parts("documents")}
         if masks:
             found = [(number, measured[key]) for number, key in enumerate(parts) if key in measured]
-            return self._numbered(_some("pii", "doc_id", "masked_text"), found)
+            columns = ["masked_text", *own_fields.MASKED_FIELDS.values()]
+            return self._numbered(_some("pii", "doc_id", *columns), found)
         numbers = [
             (number if key in measured else -1, part) for number, (key, part) in enumerate(parts.items())
         ]
         return self._numbered(DATASETS["documents"], numbers)
 
-    def _best_pii(self) -> dict[str, Part]:
-        """documents part key → the pii part that looked for most types, the newest version among these."""
+    def best_pii(self) -> dict[str, Part]:
+        """documents part key → the pii part that looked for most types, the newest version among these.
+
+        One that did not look through own fields does not count: what was not looked through is not shown.
+        """
         documents = {found.id: found for found in self._manifests_of("all", "documents")}
         best: dict[str, Part] = {}
         for pii in sorted(self._manifests_of("all", "pii"), key=_thoroughness):
-            if read := documents.get(pii.parent("documents")):
+            read = documents.get(pii.parent("documents")) if pii.version >= own_fields.SINCE else None
+            if read:
                 keys = [part.key for part in read.parts("documents")]
                 best |= dict(zip(keys, pii.parts("pii"), strict=True))
         return best

@@ -21,6 +21,7 @@ FAILURE = pa.struct(
 SIGNATURE = pa.list_(pa.uint32())  # num_perm values, all rows of one length
 UTC = pa.int64()  # microseconds since 1970; names end in _utc
 
+OWN_FIELDS = ("own_id", "url", "metadata")  # of a document, beside its text, that may hold personal data
 PII_TYPES = ("email", "ip", "phone", "card", "iban", "ssn", "aadhaar", "pan")
 
 
@@ -63,9 +64,13 @@ OPERATORS: dict[str, pa.Schema] = {
     "repetition": _schema(doc_id=ID, **REPETITION_SIGNALS),
     "language": _schema(doc_id=ID, **LANGUAGE_SIGNALS),
     "c4_lines": _schema(doc_id=ID, **C4_SIGNALS, cuts=pa.list_(CUT_SPAN)),
-    "pii": _schema(
-        doc_id=ID, **PII_SIGNALS, spans=pa.list_(PII_SPAN), masked_text=TEXT
-    ),  # masked_text only where there are spans, every type masked
+    "pii": _schema(  # masked, every type of it, only where there is any
+        doc_id=ID,
+        **PII_SIGNALS,
+        spans=pa.list_(PII_SPAN),
+        masked_text=TEXT,
+        **_named(pa.string(), *(f"masked_{name}" for name in OWN_FIELDS)),
+    ),
     "minhash": _schema(doc_id=ID, num_shingles=_I, signature=SIGNATURE),
     "tokens": _schema(doc_id=ID, **TOKENS_SIGNALS),
     "held_out_overlap": _schema(doc_id=ID, **HELD_OUT_SIGNALS),

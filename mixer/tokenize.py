@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpus.engine import Call, Progress, run_calls
 from corpus.fingerprint import fingerprint, hash_file
@@ -22,26 +23,43 @@ from corpus.schema import DATASETS
 from corpus.snapshot import SnapshotPart, kept_texts, snapshot_parts
 from mixer.token_shards import TokenStream, open_shard, write_shard
 from mixer.tokenizer import TokenCount, Tokenizer, library_version, load_tokenizer, train_bpe
+from quality.measure import measure
+from quality.pii import Pii
 
 VERSION = 1
+FIT_VERSION = 2  # of a tokenizer that is fitted here
 
 
 # ── the tokenizer ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def fit_tokenizer(lake: Lake, documents: Mapping[str, Manifest], vocab_size: int, sample: float) -> Manifest:
-    """A byte-level BPE fitted on a content-hash sample of these documents; no signal is looked at, so nothing goes in circles."""
+def fit_tokenizer(
+    lake: Lake,
+    documents: Mapping[str, Manifest],
+    vocab_size: int,
+    sample: float,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Manifest:
+    """A byte-level BPE fitted on a content-hash sample of these documents.
+
+    Personal data is looked for first, and every type masked: what is in a vocabulary leaves the lake with every model. No
+    other signal is looked at, so nothing goes in circles.
+    """
+    measured = measure(lake, documents, [Pii()], workers, progress)
+    pii = {name: found["pii"] for name, found in measured.items()}
     identity = {"train": "bpe", "vocab_size": vocab_size, "sample": sample, "tokenizers": library_version()}
-    parents = [("documents", manifest.id) for manifest in documents.values()]
-    id = artifact_id("tokenizer", "train_bpe", VERSION, identity, parents)
+    parents = [(manifest.kind, manifest.id) for found in (documents, pii) for manifest in found.values()]
+    id = artifact_id("tokenizer", "train_bpe", FIT_VERSION, identity, parents)
     if found := lake.find("tokenizer", id):
         return found
     staged = lake.stage()
     try:
-        trained = train_bpe(_sampled_texts(lake, documents, sample), vocab_size, staged)
+        trained = train_bpe(_sampled_texts(lake, documents, pii, sample), vocab_size, staged)
         summary = {"vocab_size": trained.vocab_size, "fingerprint": trained.fingerprint}
         return lake.commit(
-            Manifest("tokenizer", id, "train_bpe", VERSION, identity, tuple(parents), summary=summary), staged
+            Manifest("tokenizer", id, "train_bpe", FIT_VERSION, identity, tuple(parents), summary=summary),
+            staged,
         )
     finally:
         shutil.rmtree(staged, ignore_errors=True)
@@ -78,10 +96,16 @@ def token_counter(lake: Lake, tokenizer: Manifest) -> TokenCount:
     return TokenCount(str(tokenizer_folder(lake, tokenizer)), tokenizer.id)
 
 
-def _sampled_texts(lake: Lake, documents: Mapping[str, Manifest], sample: float) -> Iterator[str]:
-    for manifest in documents.values():
-        for part in manifest.parts("documents"):
-            for batch in lake.read_part(part, ["content_hash", "text"]).to_batches(max_chunksize=256):
+def _sampled_texts(
+    lake: Lake, documents: Mapping[str, Manifest], pii: Mapping[str, Manifest], sample: float
+) -> Iterator[str]:
+    """The texts with all personal data masked."""
+    for name, manifest in documents.items():
+        for part, found in zip(manifest.parts("documents"), pii[name].parts("pii"), strict=True):
+            table = lake.read_part(part, ["content_hash", "text"])
+            masked = lake.read_part(found, ["masked_text"])["masked_text"]
+            table = table.set_column(1, "text", pc.coalesce(masked, table["text"]))
+            for batch in table.to_batches(max_chunksize=256):
                 for content, text in zip(
                     batch["content_hash"].to_pylist(), batch["text"].to_pylist(), strict=True
                 ):

@@ -16,6 +16,7 @@ from corpus.facts import file_names
 from corpus.fingerprint import canonical_json
 from corpus.holdout import held_out_rows
 from corpus.lake import Lake, Manifest
+from corpus.own_fields import shown_fields
 from corpus.part import Part
 from corpus.schema import MEASURED_SIGNALS, PII_TYPES
 from corpus.snapshot import SnapshotPart, edited_texts, snapshot_parts
@@ -41,7 +42,7 @@ class Explanation:
 def why(lake: Lake, snapshot: Manifest, document: str, raw: bool = False) -> Explanation:
     """Everything the snapshot knows of a document, given its doc_id, a unique prefix of it, or its own id.
 
-    The text is shown with personal data masked unless `raw`. Raises UnknownName if there is no such document, or several.
+    Text and own fields are shown with personal data masked unless `raw`. Raises UnknownName if there is no such document, or several.
     """
     parts = snapshot_parts(lake, snapshot)
     places = find_places(lake, parts, document)
@@ -98,6 +99,7 @@ def _document(lake: Lake, part: SnapshotPart, row: int, raw: bool) -> dict[str, 
         wanted = pa.array([i == row for i in range(table.num_rows)])
         masked = replace(part, pii_actions=dict.fromkeys(PII_TYPES, "mask"))  # also what its rule drops for
         document["text"] = next((text for _, text in edited_texts(lake, masked, wanted)), None)
+        document |= shown_fields(lake, part.documents, part.pii, [row])[0]
     return document
 
 

@@ -19,11 +19,12 @@ import stdnum
 
 from corpus.edits import edit_text
 from corpus.errors import UnknownName, did_you_mean, one_of
-from corpus.schema import OPERATORS, PII_TYPES
+from corpus.schema import OPERATORS, OWN_FIELDS, PII_TYPES
 from quality import pii_checks
 from quality.pii_candidates import KINDS, find_candidates
 from quality.pii_context import Candidate
 from quality.pii_digits import fold_digits
+from quality.pii_fields import masked_fields
 from quality.pii_phones import check_phone
 
 # Where spans overlap, the type that proves more wins: an address with digits in it is no phone, a card's groups are no Aadhaar.
@@ -67,7 +68,7 @@ def _settle(found: list[PiiSpan]) -> list[PiiSpan]:
 
 @dataclass(frozen=True)
 class Pii:
-    """Operator: counts by type and the spans of personal data (dataset `pii`).
+    """Operator: counts by type and the spans of personal data in text, and own fields masked (dataset `pii`).
 
     `types` are looked for, and an overlap is settled among them only; `regions` (ISO 3166) say whose national telephone
     forms count beside international ones. Unknown ones raise UnknownName.
@@ -80,8 +81,8 @@ class Pii:
     regions: tuple[str, ...] = ("US", "GB", "IN")
 
     name: ClassVar[str] = "pii"
-    version: ClassVar[int] = 2
-    reads: ClassVar[tuple[str, ...]] = ("doc_id", "text")
+    version: ClassVar[int] = 3
+    reads: ClassVar[tuple[str, ...]] = ("doc_id", "text", *OWN_FIELDS)
 
     def __post_init__(self) -> None:
         for given, valid, what in (
@@ -108,11 +109,9 @@ class Pii:
         rows = [[span._asdict() for span in found] for found in spans]
         signals = [pa.array(counts[kind]) for kind in PII_TYPES]
         masked = [mask(texts[row].as_py(), found) if found else None for row, found in enumerate(spans)]
-        lists = [
-            pa.array(rows, schema.field("spans").type),
-            pa.array(masked, schema.field("masked_text").type),
-        ]
-        return pa.RecordBatch.from_arrays([batch.column("doc_id"), *signals, *lists], schema=schema)
+        stored = zip(schema.names[-5:], [rows, masked, *masked_fields(batch, self.find_all)], strict=True)
+        found = [pa.array(values, schema.field(name).type) for name, values in stored]
+        return pa.RecordBatch.from_arrays([batch.column("doc_id"), *signals, *found], schema=schema)
 
     def find(self, text: str) -> list[PiiSpan]:
         """The spans of one text."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.queries import find_document
 from app.samples import Wanted, count_documents, page_of_documents, reject_counts, rules_in_force, rules_of
 from corpus import names
 from corpus.lake import Lake, Manifest
 from tests.app.small_lake import PLANTED_SSN
+from tests.quality.small_corpus import EMAIL, curate_folder, read_sources
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,23 @@ def test_the_beginning_of_a_text_is_masked_also_for_what_its_rule_drops(
 ) -> None:
     rows = page_of_documents(lake, snapshot, Wanted(rule="pii_ssn"), 0, 5)
     assert [("<SSN>" in row["excerpt"], PLANTED_SSN in row["excerpt"]) for row in rows] == [(True, False)]
+
+
+def test_a_source_s_own_id_is_masked_where_a_document_is_listed_or_traced(tmp_path: Path) -> None:
+    (tmp_path / "law").mkdir()
+    record = {
+        "text": "a document of its own, of a few words",
+        "id": EMAIL,
+        "link": f"https://x.example/{EMAIL}",
+    }
+    (tmp_path / "law" / "a.jsonl").write_text(json.dumps(record))
+    lake = Lake.open(tmp_path / "lake")
+    sources = read_sources(tmp_path, ["law"], id_field="id", url_field="link")
+    made = curate_folder(lake, tmp_path, sources=sources).snapshot
+    (listed,) = page_of_documents(lake, made, Wanted(kept=True), 0, 5)
+    assert listed["own_id"] == "<EMAIL>"
+    traced = find_document(lake, EMAIL)
+    assert (traced["own_id"], traced["url"]) == ("<EMAIL>", "https://x.example/<EMAIL>")
 
 
 def test_rejects_add_up_to_what_the_snapshot_counts(lake: Lake, snapshot: Manifest) -> None:

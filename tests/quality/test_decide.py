@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from corpus.config import build_section
 from corpus.lake import Manifest
+from corpus.own_fields import MASKED_FIELDS
 from corpus.schema import DATASETS, DOCUMENTS, MEASURED_SIGNALS
 from quality.curation import Curation, SourceRules
 from quality.decide import SourceInput, decide_part, failing, held_out_failures, passes, signals_of
@@ -28,6 +29,7 @@ def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     schema = pa.schema([
         *(DOCUMENTS.field(name) for name in ("doc_id", "content_hash", "num_bytes", "date", "own_id", "url", "metadata")),
         *(pa.field(name, kind) for name, kind in MEASURED_SIGNALS.items() if name != "num_bytes"),
+        *(pa.field(name, pa.string()) for name in MASKED_FIELDS.values()),
     ])  # fmt: skip
     whole = [
         {"doc_id": f"d{i}", "content_hash": f"c{i}", "num_bytes": 10, **row} for i, row in enumerate(rows)
@@ -227,6 +229,23 @@ def test_metadata_can_be_ruled_on(signal: str, bound: dict[str, Any], kept: list
     assert all(
         failure["signal"] == signal and failure["value"] for row in rows for failure in row["failures"]
     )
+
+
+def test_what_failed_is_told_with_personal_data_masked() -> None:
+    row = {
+        "url": "u/jo@b.org", "masked_url": "u/<EMAIL>", "own_id": "jo@b.org", "masked_own_id": "<EMAIL>",
+        "metadata": '{"by": "jo@b.org", "phones": [{"at": 12345678}]}', "masked_metadata": '{"by": "<EMAIL>", "phones": [{"at": "<PHONE>"}]}',
+    }  # fmt: skip
+    rules = {
+        "url": {"deny": ["u/jo@b.org"]},
+        "own_id": {"allow": ["2"]},
+        "metadata.by": {"deny": ["jo@b.org"]},
+    }
+    (made,) = decide([row], curation(rules=rules))
+    assert [failure["value"] for failure in made["failures"]] == ["u/<EMAIL>", "<EMAIL>", "<EMAIL>"]
+    unknown = frame([row]).drop(MASKED_FIELDS.values())
+    made = decide_part(unknown, SOURCE, rules_of(curation(rules=rules)), curation(rules=rules), [], None)
+    assert [failure["value"] for failure in made["failures"].to_pylist()[0]] == [None] * 3
 
 
 def test_dates_urls_and_own_ids_can_be_ruled_on() -> None:

@@ -99,6 +99,26 @@ def test_personal_data_is_shown_only_when_it_is_asked_for(lake: Lake, folder: Pa
         assert why(lake, made, row["doc_id"], raw=True).document["text"] == row["text"]
 
 
+def test_own_fields_and_what_failed_are_shown_masked(tmp_path: Path) -> None:
+    (tmp_path / "law").mkdir()
+    record = {
+        "text": "a document of its own, of a few words",
+        "id": EMAIL,
+        "link": f"https://x.example/{EMAIL}",
+        "ssn": SSN,
+    }
+    (tmp_path / "law" / "a.jsonl").write_text(json.dumps(record))
+    lake = Lake.open(tmp_path / "lake")
+    sources = read_sources(tmp_path, ["law"], id_field="id", url_field="link")
+    rules = curation(rules={"metadata.ssn": {"deny": [SSN]}})
+    made = curate_folder(lake, tmp_path, rules, sources=sources).snapshot
+    found = why(lake, made, EMAIL)  # it is found by what it is called
+    shown = {name: found.document[name] for name in ("own_id", "url", "metadata")}
+    assert shown == {"own_id": "<EMAIL>", "url": "https://x.example/<EMAIL>", "metadata": '{"ssn": "<SSN>"}'}
+    assert found.decision["failures"][0]["value"] == "<SSN>"
+    assert why(lake, made, EMAIL, raw=True).document["own_id"] == EMAIL
+
+
 def test_the_file_is_called_what_it_is_called_now(lake: Lake, snapshot: Manifest, folder: Path) -> None:
     document = documents_of(lake, snapshot)[0]
 

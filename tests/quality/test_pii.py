@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.errors import UnknownName
-from corpus.schema import OPERATORS, PII_TYPES
+from corpus.schema import OPERATORS, OWN_FIELDS, PII_TYPES
 from quality.pii import PRIORITY, Pii, PiiSpan, mask
 from quality.pii_candidates import KINDS, find_candidates
 
@@ -73,8 +73,9 @@ PII = Pii()
 
 def batch_of(texts: list[str | None]) -> pa.RecordBatch:
     ids = [f"{number:032x}" for number in range(len(texts))]
+    own = {name: pa.nulls(len(texts), pa.string()) for name in OWN_FIELDS}
     return pa.RecordBatch.from_pydict(
-        {"doc_id": pa.array(ids, pa.string()), "text": pa.array(texts, pa.large_string())}
+        {"doc_id": pa.array(ids, pa.string()), "text": pa.array(texts, pa.large_string()), **own}
     )
 
 
