@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -217,7 +218,10 @@ MarginValue = Annotated[Any, BeforeValidator(parse_margin), _as_text, written(rf
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML reads YAML 1.1, where `no` is false, `2e-5` is text, `010` is 8 and `12:30` is 750."""
+    """PyYAML reads YAML 1.1, where `no` is false, `2e-5` is text, `010` is 8 and `12:30` is 750.
+
+    It knows the tags of YAML 1.2's core and no others: a `!!set`, for one, has no order.
+    """
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         if isinstance(node, yaml.MappingNode):
@@ -228,32 +232,51 @@ class _Loader(yaml.SafeLoader):
                 )
         return super().construct_mapping(node, deep)
 
-    def construct_integer(self, node: yaml.ScalarNode) -> int:
-        digits = self.construct_scalar(node)
-        return int(digits, 0) if digits[:2] in ("0x", "0o") else int(digits)
+    def flatten_mapping(self, node: Any) -> None:
+        """YAML 1.1 merges mappings here; 1.2 does not."""
 
 
-def _construct_int(loader: Any, node: Any) -> int:
-    return int(loader.construct_scalar(node))
+def _parse_int(text: str) -> int:
+    number = int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+    str(number)  # ValueError for thousands of digits, which no JSON could be written with
+    return number
+
+
+def _parse_float(text: str) -> float:
+    return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+_TAG = "tag:yaml.org,2002:"
+# tag, how it is written, its first characters, what is read
+_SCALARS: list[tuple[str, str, Iterable[str], Callable[[str], Any]]] = [
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF", lambda text: text[0] in "tT"),
+    ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+", "-+0123456789", _parse_int),
+    ("float", rf"{_FLOAT}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+0123456789.", _parse_float),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""], lambda text: None),
+]
+
+
+def _add_scalar(tag: str, written: str, first: Iterable[str], read: Callable[[str], Any]) -> None:
+    pattern = re.compile(rf"(?:{written})\Z")
+
+    def construct(loader: _Loader, node: yaml.ScalarNode) -> Any:
+        text = loader.construct_scalar(node)
+        if not pattern.match(text):
+            raise yaml.constructor.ConstructorError(None, None, f"{text!r} is no {tag}", node.start_mark)
+        return read(text)
+
+    _Loader.add_implicit_resolver(_TAG + tag, pattern, list(first))
+    _Loader.add_constructor(_TAG + tag, construct)
 
 
 _Loader.yaml_implicit_resolvers = {}
-_INT, _FLOAT = (
-    re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+"),
-    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"),
-)
-for _tag, _pattern, _first in (
-    ("tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), "tTfF"),
-    ("tag:yaml.org,2002:int", re.compile(rf"(?:{_INT.pattern})\Z"), "-+0123456789"),
-    (
-        "tag:yaml.org,2002:float",
-        re.compile(rf"(?:{_FLOAT.pattern}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"),
-        "-+0123456789.",
-    ),
-    ("tag:yaml.org,2002:null", re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""]),
-):
-    _Loader.add_implicit_resolver(_tag, _pattern, list(_first))
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_integer)
+_Loader.yaml_constructors = {
+    tag: yaml.SafeLoader.yaml_constructors[tag]
+    for tag in (None, *(_TAG + name for name in ("str", "seq", "map")))
+}
+for _scalar in _SCALARS:
+    _add_scalar(*_scalar)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -287,8 +310,8 @@ def _load(text: str, name: str) -> Any:
         return loader.get_single_data()
     except ConfigError:
         raise
-    # besides its own errors PyYAML lets through what int() and float() say of a tag such as !!int, and its own recursion
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    # besides its own errors PyYAML lets through what int() and chr() say of numbers too large, and its own recursion
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else error
         raise ConfigError(f"{name} is not valid YAML: {reason}") from error
 

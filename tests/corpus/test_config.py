@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,11 +55,11 @@ def test_scalars_are_read_as_yaml_1_2_says(written: str, read: Any) -> None:
 
 
 @given(st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\x85\u2028\u2029\ufeff\ufffe\uffff")),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\x85\u2028\u2029\ufeff\ufffe\uffff")),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abcxyz", min_size=1, max_size=5), inner, max_size=3), max_leaves=10,
 ))  # fmt: skip
 def test_json_is_yaml(value: Any) -> None:
-    written = json.dumps(value, ensure_ascii=False).replace("Infinity", ".inf")
+    written = json.dumps(value, ensure_ascii=False)
     if "\x7f" not in written:
         assert parse_scalar(written) == value
 
@@ -70,6 +71,29 @@ def test_json_is_yaml(value: Any) -> None:
 def test_broken_yaml_is_a_config_error(text: str) -> None:
     with pytest.raises(ConfigError, match="not valid YAML"):
         parse_yaml(text)
+
+
+@pytest.mark.parametrize(
+    "value", ["!!bool maybe", "!!float ''", "!!set {a, b}", "!!timestamp 2019-05-02", "0x" + "f" * 5000, '"\\UFFFFFFFF"', "{!!merge a: {b: c}}"]
+)  # fmt: skip
+def test_what_yaml_1_2_does_not_have_is_a_config_error(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"recipe\.yaml is not valid YAML"):
+        parse_yaml(f"key: {value}", "recipe.yaml")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        apply_sets({}, [f"key={value}"])
+
+
+def test_tags_of_yaml_1_2_are_read() -> None:
+    text = "{a: !!str 5, b: !!int 0x1F, c: !!float 1, d: !!bool true, e: !!null ~, f: !!seq [1], g: !!map {h: -.INF}}"
+    assert parse_yaml(text) == {
+        "a": "5",
+        "b": 31,
+        "c": 1.0,
+        "d": True,
+        "e": None,
+        "f": [1],
+        "g": {"h": -math.inf},
+    }
 
 
 def test_a_yaml_error_names_file_and_line(tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from corpus.readers import Record, Reject
+from corpus.readers import Reading, Record, Reject
+from corpus.records import RecordMaker
+from corpus.text_reader import split_front_matter
 
 Read = Callable[..., list[Any]]
 ItemsOf = Callable[..., list[Record | Reject]]
@@ -22,6 +27,10 @@ ItemsOf = Callable[..., list[Record | Reject]]
         ("---\ntitle: T\nbody without an end\n", [(0, "invalid_front_matter")]),
         ("---\ntitle: T\ntitle: U\n---\nbody\n", [(0, "invalid_front_matter")]),
         ("---\ntitle: !!int x\n---\nbody\n", [(0, "invalid_front_matter")]),
+        *((f"---\nx: {value}\n---\nbody\n", [(0, "invalid_front_matter")]) for value in (
+            "!!bool maybe", "!!float ''", "!!float 1_0", "!!int ''", "!!int 0b1", "!!null x", "!!set {a, b}", "!!omap [a: b]", "!!pairs [a: b]", "!!timestamp 2019-05-02", "!!binary aGk=",
+            "!own y", "!!python/name:os.system", "0x" + "f" * 5000, "9" * 5000, '"\\UFFFFFFFF"', "!!map [a]", "!!seq {a: b}", "!!str [a]", "{!!merge a: {b: c}}", "{[a]: b}",
+        )),
         ("---\na: &a [*a]\n---\nbody\n", [(0, "invalid_front_matter")]),
         ("---\na0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)) + "---\nbody\n", [(0, "invalid_front_matter")]),
         ("---\na: " + "[" * 1200 + "\n---\nbody\n", [(0, "invalid_front_matter")]),
@@ -85,3 +94,31 @@ def test_markdown_front_matter_is_the_records_fields(tmp_path: Path, items_of: I
     assert record == Record(
         0, "# Land Act\n", "Land Act", "https://x.org", datetime(1894, 2, 1), {"language": "no", "part": 10}
     )
+
+
+SCALARS = st.sampled_from(
+    ["maybe", "''", '"\\ud800"', '"\\UFFFFFFFF"', "0x" + "f" * 4000, "9" * 4301, "1e999", "-.inf", ".nan", "0o9", "-", "?", "~", "=", "<<", "*a", "&a", "|", ">-", "%x", "2019-05-02", "12:30", "1_000", "\\", "\t", "é", "\x85"]
+) | st.text(max_size=6)  # fmt: skip
+TAGS = st.sampled_from(
+    ["", "", "&a ", "! ", "!x ", *(f"!!{tag} " for tag in ("bool", "int", "float", "null", "str", "seq", "map", "set", "omap", "pairs", "binary", "timestamp", "merge", "value", "python/tuple"))]
+)  # fmt: skip
+VALUES = st.recursive(
+    st.builds(str.__add__, TAGS, SCALARS),
+    lambda inner: (
+        st.builds("{}[{}]".format, TAGS, st.lists(inner, max_size=3).map(", ".join))
+        | st.builds("{}{{{}: {}, b}}".format, TAGS, inner, inner)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(VALUES, min_size=1, max_size=3))
+def test_front_matter_of_any_kind_is_a_record_or_a_reject(values: list[str]) -> None:
+    text = "---\n" + "".join(f"key{i}: {value}\n" for i, value in enumerate(values)) + "---\nbody\n"
+    fields, _ = split_front_matter(text)
+    if fields is not None:
+        record = RecordMaker(Reading()).from_text(0, "body", fields)
+        assert isinstance(record, Record)
+        written = json.dumps(record.metadata, allow_nan=False)
+        assert json.loads(written) == record.metadata and written.encode()
