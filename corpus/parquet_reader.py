@@ -13,7 +13,9 @@ from corpus.errors import SourceError
 from corpus.files import FileRef, open_stored
 from corpus.records import Item, Reading, RecordMaker, Reject
 
-_BATCH_BYTES, _MAX_BATCH_ROWS = 4 << 20, 4096
+_BATCH_BYTES = 4 << 20  # decoded
+# Rows of a dictionary-encoded column take nothing in the file and all their text in memory, and no row foretells the next.
+_FIRST_BATCH_ROWS, _MAX_BATCH_ROWS = 4, 64
 _PAGE_BUFFER = 1 << 20
 # Arrow says OSError and ValueError (pa.ArrowInvalid) of bytes that contradict the format, UnicodeDecodeError of broken names
 _ERRORS = (pa.ArrowException, OSError, ValueError, UnicodeDecodeError)
@@ -79,10 +81,9 @@ def _rows(
     ref: FileRef, parquet: pq.ParquetFile, group: int, columns: list[str]
 ) -> Iterator[dict[str, Any] | str]:
     """The rows of a row group as fields; a reason in place of the row where it breaks."""
-    about = parquet.metadata.row_group(group)
-    row_bytes = about.total_byte_size // max(about.num_rows, 1) + 1
-    size = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // row_bytes))
-    batches = parquet.iter_batches(batch_size=size, row_groups=[group], columns=columns, use_threads=False)
+    batches = parquet.iter_batches(
+        batch_size=_FIRST_BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
+    )
     while True:
         try:
             batch = next(batches, None)
@@ -91,6 +92,8 @@ def _rows(
             return
         if batch is None:
             return
+        row_bytes = batch.nbytes // max(batch.num_rows, 1) + 1
+        parquet.reader.set_batch_size(max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // row_bytes)))  # of the next
         names, values = batch.schema.names, [_values(column) for column in batch.columns]
         for row in zip(*values, strict=True):
             yield dict(zip(names, row, strict=True))
