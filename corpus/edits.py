@@ -5,7 +5,8 @@ The text itself is never rewritten in the lake: an edit is applied where text le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -20,11 +21,12 @@ def edit_text(
     'write to <EMAIL>'
     """
     removed = [(cut["start"], cut["end"], b"") for cut in cuts]
+    ends = [end for _, end, _ in removed]
     masked = [
         (start, end, b"<%s>" % span["type"].upper().encode())
         for span in pii
         if actions.get(span["type"]) == "mask"
-        for start, end in _outside(span["start"], span["end"], removed)
+        for start, end in _outside(span["start"], span["end"], removed, bisect_right(ends, span["start"]))
     ]
     if not removed and not masked:
         return text
@@ -35,11 +37,14 @@ def edit_text(
     return b"".join([*pieces, source[at:]]).decode()
 
 
-def _outside(start: int, end: int, removed: Iterable[tuple[int, int, bytes]]) -> Iterator[tuple[int, int]]:
-    """What is left of a span beside the cuts: half a telephone number is still one's own."""
-    for cut_start, cut_end, _ in removed:
-        if cut_end <= start or end <= cut_start:
-            continue
+def _outside(
+    start: int, end: int, removed: Sequence[tuple[int, int, bytes]], first: int
+) -> Iterator[tuple[int, int]]:
+    """What is left of a span beside the cuts, from the first that ends in it or behind it: half a telephone number is still one's own."""
+    for i in range(first, len(removed)):
+        cut_start, cut_end, _ = removed[i]
+        if end <= cut_start:
+            break
         if start < cut_start:
             yield start, cut_start
         start = cut_end
