@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from app.reach import BASELINE, is_scorecard_of
 from app.recipe import BASE_RUN
 from app.training import committed_steps, model_folder
 from corpus import names
 from corpus.errors import ConfigError, UnknownName
 from corpus.facts import write_facts
+from corpus.json_file import read_json, well_formed
 from corpus.lake import Lake, Manifest, now_utc
 from evals.evaluate import Subject, evaluate, open_scorecard
 from evals.items import TaskItems, load_items
@@ -24,15 +25,13 @@ from trainer.checkpoint import checkpoint_id
 if TYPE_CHECKING:
     from app.flow import Work
 
-BASELINE = "base_model"
-
 
 def evaluate_checkpoints(work: Work, runs: Sequence[str]) -> None:
     """A scorecard for the base and for the last (or each milestone) checkpoint of every run that has one."""
     tasks = load_tasks(work)
     for subject in subjects(work, runs):
         with work.report.stage("eval", subject.name) as stage:
-            before = _made(work.lake)
+            before = work.lake.ids("scorecard")
             holdout = work.curated.holdout if work.curated and work.loaded.scores_holdout else None
             found = evaluate(
                 work.lake,
@@ -122,10 +121,6 @@ def _key(subject: Subject) -> str:
     return subject.name
 
 
-def _made(lake: Lake) -> set[str]:
-    return {manifest.id for manifest in lake.artifacts("scorecard")}
-
-
 # ── select and approve ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -134,7 +129,12 @@ def select_from_scorecards(work: Work) -> Selection:
     gate = work.recipe.gate
     if gate is None:
         raise ConfigError("the recipe has no gate, so nothing can be selected. Add gate: {gain: …, harm: …}.")
-    cards = {key: open_scorecard(work.lake, manifest) for key, manifest in work.scorecards.items()}
+    made = dict(work.scorecards)
+    if not any(is_scorecard_of(gate.baseline, key) for key in made):  # its run was not asked for now
+        stored = stored_scorecards(work.lake, work.claim)
+        key = baseline_of(gate.baseline, stored)
+        made[key] = stored[key]
+    cards = {key: open_scorecard(work.lake, manifest) for key, manifest in made.items()}
     baseline_key = baseline_of(gate.baseline, cards)
     candidates = [
         card for key, card in cards.items() if key != baseline_key and not key.startswith(f"{BASE_RUN}/")
@@ -143,13 +143,9 @@ def select_from_scorecards(work: Work) -> Selection:
     return select(gate, cards[baseline_key], candidates, champion)
 
 
-def baseline_of(name: str, cards: Mapping[str, Scorecard]) -> str:
-    """The scorecard a gate compares with: `base_model`, a run, or RUN/STEP."""
-    wanted = [
-        key
-        for key in cards
-        if key == name or (name == BASELINE and key.startswith(f"{BASE_RUN}/")) or key.startswith(f"{name}/")
-    ]
+def baseline_of(name: str, cards: Mapping[str, object]) -> str:
+    """The scorecard a gate compares with: `base_model`, a run, or RUN/STEP; of several steps the last."""
+    wanted = sorted((key for key in cards if is_scorecard_of(name, key)), key=_step_of)
     if not wanted:
         raise UnknownName(
             f"gate.baseline {name!r} was not scored. There are {', '.join(cards) or 'no scorecards'}."
@@ -157,9 +153,14 @@ def baseline_of(name: str, cards: Mapping[str, Scorecard]) -> str:
     return wanted[-1]
 
 
+def _step_of(key: str) -> int:
+    step = key.partition("/")[2]
+    return int(step) if step.isdigit() else 0
+
+
 def champion_scorecard(lake: Lake, recipe: str, like: Scorecard) -> Scorecard | None:
     """The champion's scorecard on the same items as `like`, if there is a champion and such a scorecard."""
-    place = names.alias(lake, recipe, "champion")
+    place = names.alias(lake, recipe, names.CHAMPION)
     if place is None:
         return None
     wanted = checkpoint_id(place["id"], place["step"])
@@ -212,7 +213,7 @@ def approve(lake: Lake, recipe: str, reference: str, reviewer: str, note: str) -
     from corpus.fingerprint import fingerprint
 
     write_facts(lake, "signoffs", [{"signoff_id": fingerprint(row), **row}])
-    names.move_alias(lake, recipe, "champion", found.id, step, reference)
+    names.move_alias(lake, recipe, names.CHAMPION, found.id, step, reference)
     return Signoff(recipe, reference, id, found.id, step)
 
 
@@ -227,8 +228,10 @@ def scorecards_of(lake: Lake, checkpoint_id: str) -> list[Manifest]:
 
 
 def _committed_utc(lake: Lake, manifest: Manifest) -> int:
-    context = json.loads((lake.folder(manifest.kind, manifest.id) / "context.json").read_text("utf-8"))
-    return int(context["time_utc"])
+    path = lake.folder(manifest.kind, manifest.id) / "context.json"
+    context = read_json(path) or {}
+    with well_formed(path):
+        return int(context["time_utc"])
 
 
 def stored_scorecards(lake: Lake, owner: names.Claim) -> dict[str, Manifest]:

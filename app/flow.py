@@ -6,20 +6,21 @@ business; here is only what is passed to whom, what it is called, and where to s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.profile import Profile
-from app.reach import last_stage
+from app.reach import check_baseline, last_stage
 from app.recipe import BASE_RUN, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
 from app.render import render_funnel_summary
 from app.report import Report
 from app.training import base_run, tokenizer_of_run
+from app.version import version_fingerprint
 from corpus import names
 from corpus.engine import kept_workers, release_workers
 from corpus.errors import GuardStop
-from corpus.fingerprint import fingerprint
 from corpus.holdout import frozen
 from corpus.ingest import Files, ingest, scan
 from corpus.lake import Lake, Manifest
@@ -70,17 +71,30 @@ def run_recipe(work: Work, until: str | None = None, only: Iterable[str] = ()) -
     last, runs = last_stage(work.loaded, until), work.loaded.runs(only)
     check_references(work)
     files = scan_sources(work)
-    work.owner = claim_name(work, files)
+    version = version_fingerprint(work, files)
+    if last == "select":
+        check_baseline(work.lake, work.recipe, runs, version)
+    work.owner = names.claim(work.lake, work.recipe.name, version, work.loaded.resolved(), work.sample)
     with hold_lease(work.lake, work.owner.fingerprint, work.report.say), kept_workers():
         work.lake.sweep()
-        try:
+        with _catalog_follows(work.lake):
             for stage, build in _stages(work, files, runs):
                 build()
                 if stage == last:
                     break
-        finally:
-            write_catalog(work.lake)
     return work
+
+
+@contextmanager
+def _catalog_follows(lake: Lake) -> Iterator[None]:
+    """Write the catalog at the end, after an error too; then it is that error that is told, whatever else goes wrong."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):
+            write_catalog(lake)
+        raise
+    write_catalog(lake)
 
 
 def _stages(
@@ -114,23 +128,9 @@ def scan_sources(work: Work) -> dict[str, Files]:
     return scan(work.lake, work.loaded.sources, work.loaded.catalog.root)
 
 
-def claim_name(work: Work, files: Mapping[str, Files]) -> Claim:
-    """The version of the recipe's name that stands for this recipe and these inputs."""
-    inputs = {name: [file.identity for file in found] for name, found in files.items()}
-    sources = {
-        name: source.identity() | {"role": source.role, "topic": source.topic, "curated": source.curated}
-        for name, source in work.loaded.sources.items()
-    }
-    what = {
-        "recipe": work.recipe.identity() | {"sources": sorted(work.recipe.sources)}, "holdout": work.recipe.holdout.name if work.recipe.holdout else None, "sources": sources, "inputs": inputs, "sample": work.sample,
-        "tasks": {name: task.identity() for name, task in work.loaded.tasks.items()},
-    }  # fmt: skip
-    return names.claim(work.lake, work.recipe.name, fingerprint(what), work.loaded.resolved())
-
-
 def ingest_sources(work: Work, files: Mapping[str, Files]) -> None:
     with work.report.stage("ingest", f"{len(files)} sources") as stage:
-        before = {manifest.id for manifest in work.lake.artifacts("documents")}
+        before = work.lake.ids("documents")
         sources = {name: (source, files[name]) for name, source in work.loaded.sources.items()}
         work.documents = ingest(
             work.lake, sources, work.profile.num_workers, work.sample, work.report.progress
@@ -157,7 +157,7 @@ def curate_documents(work: Work) -> None:
     work.tokenizer = build_tokenizer(work)
     with work.report.stage("curate", "snapshot") as stage:
         sources = {name: (source, work.documents[name]) for name, source in work.loaded.sources.items()}
-        before = _made(work.lake, "snapshot")
+        before = work.lake.ids("snapshot")
         tokens = token_counter(work.lake, work.tokenizer) if work.tokenizer else None
         work.curated = curate(
             work.lake,
@@ -197,7 +197,7 @@ def build_tokenizer(work: Work) -> Manifest | None:
     if wanted is None and (base is None or base.scratch):
         return None
     with work.report.stage("tokenizer") as stage:
-        before = _made(work.lake, "tokenizer")
+        before = work.lake.ids("tokenizer")
         if isinstance(wanted, TokenizerTraining):
             chosen = {name: work.documents[name] for name in sorted(wanted.sources or work.documents)}
             workers, progress = work.profile.num_workers, work.report.progress
@@ -226,7 +226,7 @@ def tokenize_snapshot(work: Work) -> None:
     assert work.curated is not None
     assert work.tokenizer is not None
     with work.report.stage("tokenize", "token shards") as stage:
-        before = _made(work.lake, "token_shards")
+        before = work.lake.ids("token_shards")
         work.shards = tokenize(
             work.lake, work.curated.snapshot, work.tokenizer, work.profile.num_workers, work.report.progress
         )
@@ -243,7 +243,7 @@ def mix_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
     assert work.shards is not None
     for name, planned in planned_runs(work.loaded, runs).items():
         with work.report.stage("mix", name) as stage:
-            before = _made(work.lake, "mixture")
+            before = work.lake.ids("mixture")
             found = mix(
                 work.lake,
                 work.shards,
@@ -284,8 +284,3 @@ def select_checkpoint(work: Work) -> None:
         stage.note = f"{work.selection.verdict}" + (
             f": {work.selection.chosen}" if work.selection.chosen else ""
         )
-
-
-def _made(lake: Lake, kind: str) -> set[str]:
-    folder = lake.root / kind
-    return {path.name for path in folder.iterdir()} if folder.exists() else set()

@@ -60,7 +60,7 @@ def load_profile(recipe_folder: Path | None, name: str | None, lake: str | None 
         )
     tree = found.get(name or "default", {})
     profile = build_section(Profile, tree, f"profile {name or 'default'}")
-    return profile.model_copy(update={"lake": lake}) if lake else profile
+    return profile.model_copy(update={"lake": os.path.expanduser(lake or profile.lake)})
 
 
 def _read_profiles(recipe_folder: Path | None) -> dict[str, Any]:

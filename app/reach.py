@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.recipe import STAGES, LoadedRecipe, Recipe, TokenizerPath
+from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath
+from corpus import names
 from corpus.errors import ConfigError, did_you_mean
 from corpus.files import list_files
+from corpus.lake import Lake
 
+BASELINE = "base_model"  # what a gate calls the base, wherever it comes from
 MISSING = {
     "tokenizer": "it has no tokenizer. Give tokenizer: {path: DIR} or {train: bpe, vocab_size: 8k}",
     "training": "it has no training section. Give training: {tokens, sequence_length, global_batch_tokens, learning_rate}",
@@ -85,9 +88,27 @@ def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str) ->
 
 def check_sources(loaded: LoadedRecipe) -> None:
     """Whether every source of the recipe is where the catalog says; ConfigError otherwise."""
-    root = loaded.catalog.root
     for source in loaded.sources.values():
-        list_files(source.path, root if "://" in root else Path(root))
+        list_files(source.path, loaded.catalog.root)
+
+
+def check_baseline(lake: Lake, recipe: Recipe, runs: Mapping[str, Recipe], version: str) -> None:
+    """Whether the gate's baseline will be scored, or is in this version already, where only some runs are asked for; ConfigError otherwise."""
+    baseline = recipe.gate.baseline if recipe.gate else BASELINE
+    if baseline.partition("/")[0] in (BASELINE, BASE_RUN, *runs):
+        return
+    owners = [found for found in names.claims(lake, recipe.name) if found.fingerprint == version]
+    scored = [fact["key"] for owner in owners for fact in names.attached(lake, owner, "scorecard")]
+    if not any(is_scorecard_of(baseline, key) for key in scored):
+        raise ConfigError(
+            f"gate.baseline {baseline!r} is not among the runs asked for ({', '.join(runs)}) and was not scored yet. Add it: --runs {','.join([*runs, baseline.partition('/')[0]])}"
+        )
+
+
+def is_scorecard_of(baseline: str, key: str) -> bool:
+    """Whether the scorecard of this key (`base_model` or RUN/STEP) is one that `gate.baseline` means."""
+    run = BASE_RUN if baseline == BASELINE else baseline
+    return key == baseline or key.startswith(f"{run}/")
 
 
 def _must_hold(folder: Path, file: str, key: str) -> None:

@@ -68,7 +68,7 @@ def render_funnel(snapshot: Manifest) -> str:
 
     rows = funnel_rows(snapshot.summary["sources"], snapshot.summary["rejects"])
     shown = [{**row, "share": _share(row, snapshot)} for row in rows]
-    return render_table(
+    return _sample_of(snapshot) + render_table(
         shown,
         [
             "source",
@@ -96,7 +96,13 @@ def render_funnel_summary(snapshot: Manifest, num_reasons: int = 3) -> str:
             "source": source, "read": tally["documents"] + rejected, "rejected": rejected, "dropped": tally["dropped"], "kept": tally["kept"], "tokens kept": tally["tokens_kept"],
             "masked": tally["masked"], "dropped most by": shown,
         })  # fmt: skip
-    return render_table(rows, limit=110)
+    return _sample_of(snapshot) + render_table(rows, limit=110)
+
+
+def _sample_of(snapshot: Manifest) -> str:
+    """Said above all numbers of a snapshot that are not of the whole corpus."""
+    share = snapshot.summary.get("sample", 1.0)
+    return f"of a sample of {share:.2%} of the documents, by content\n" if share < 1 else ""
 
 
 def render_s_curve(config: NearDuplicates | None) -> str:

@@ -14,6 +14,7 @@ from corpus.config import build_section, set_key
 from corpus.errors import ConfigError, GuardStop
 from corpus.fingerprint import fingerprint
 from corpus.holdout import held_out_rows
+from corpus.json_file import read_json
 from corpus.lake import Lake, Manifest
 from mixer.mix import open_plan
 from mixer.static import Mixture
@@ -251,27 +252,16 @@ def is_protected(lake: Lake, run_id: str, step: int) -> bool:
 
 def _tell_difference(work: Work, name: str, identity: Mapping[str, Any]) -> None:
     """Say which identity key makes this another run than the recipe's last of that name."""
-    import json
+    from trainer.run_folder import compare_config
 
     for owner in reversed(names.claims(work.lake, work.recipe.name)):
         for fact in names.attached(work.lake, owner, "run"):
-            path = work.lake.runs / fact["id"] / "lineage.json"
-            if fact["key"] == name and path.exists():
-                before = json.loads(path.read_text("utf-8")).get("identity", {})
-                changed = sorted(set(_differences(before, identity)))
+            lineage = read_json(work.lake.runs / fact["id"] / "lineage.json")
+            if fact["key"] == name and lineage:
+                before = lineage.get("identity", {})
+                changed = sorted({key for key, _, _ in compare_config(before, identity)})
                 if changed:
                     work.report.say(
                         f"{name}: another run than {owner}/{name}, because of {', '.join(changed)}"
                     )
                 return
-
-
-def _differences(before: Any, after: Any, path: str = "") -> list[str]:
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        keys = sorted({*before, *after})
-        return [
-            found
-            for key in keys
-            for found in _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
-        ]
-    return [] if before == after else [path]

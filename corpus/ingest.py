@@ -93,9 +93,8 @@ def scan(lake: Lake, sources: Mapping[str, Source], root: str) -> dict[str, File
 
     All sources are listed before the first file is hashed, which may take hours. The lake itself is no source.
     """
-    start = root if "://" in root else Path(root)
-    listed = {name: list_files(source.path, start, lake.root) for name, source in sources.items()}
-    cache = HashCache(lake.root / ".cache" / "file_hashes.jsonl")
+    listed = {name: list_files(source.path, root, lake.root) for name, source in sources.items()}
+    cache = hash_cache(lake)
     return {
         name: content_order(
             (ref, cache.hash_of(ref), None if sources[name].format else format_of(ref.path) or "")
@@ -103,6 +102,11 @@ def scan(lake: Lake, sources: Mapping[str, Source], root: str) -> dict[str, File
         )
         for name, refs in listed.items()
     }
+
+
+def hash_cache(lake: Lake) -> HashCache:
+    """Content hashes of files outside the lake that were hashed before."""
+    return HashCache(lake.root / ".cache" / "file_hashes.jsonl")
 
 
 def content_order(found: Iterable[tuple[FileRef, str, str | None]]) -> Files:

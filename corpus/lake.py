@@ -168,12 +168,12 @@ class Lake:
 
     def artifacts(self, kind: str) -> list[Manifest]:
         """All committed artifacts of a kind, by id."""
-        ids = sorted(
-            path.parent.name
-            for path in (self.root / kind).glob("*/manifest.json")
-            if not path.parent.name.startswith(".")
-        )
-        return [found for id in ids if (found := self.find(kind, id))]
+        return [found for id in sorted(self.ids(kind)) if (found := self.find(kind, id))]
+
+    def ids(self, kind: str) -> set[str]:
+        """The ids of all committed artifacts of a kind; no manifest is read."""
+        names = (path.parent.name for path in (self.root / kind).glob("*/manifest.json"))
+        return {name for name in names if not name.startswith(".")}
 
     def stage(self) -> Path:
         """A new folder on the lake's file system, to be committed by `commit(manifest, staged)` or deleted."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from corpus.json_file import read_json
 from corpus.lake import Lake
 
 Rows = list[dict[str, Any]]
@@ -24,7 +25,11 @@ def run_folders(lake: Lake) -> list[Path]:
 def run_rows(lake: Lake) -> Rows:
     """One row of `runs` per run: what its lineage names and how far it got."""
     return [
-        {**_json(folder / "lineage.json"), **_json(folder / "status.json"), "run_id": folder.name}
+        {
+            **(read_json(folder / "lineage.json") or {}),
+            **(read_json(folder / "status.json") or {}),
+            "run_id": folder.name,
+        }
         for folder in run_folders(lake)
     ]
 
@@ -87,7 +92,3 @@ def latest_attempts(rows: Rows) -> Rows:
         taken_back[attempt] = bound
         bound = min(bound, first[attempt])
     return [row for row in rows if (row.get("step") or 0) < taken_back[row.get("attempt") or 0]]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}

@@ -26,6 +26,7 @@ import yaml
 
 from corpus.config import read_yaml
 from corpus.errors import ConfigError
+from corpus.json_file import read_json
 from corpus.lake import now_utc
 from corpus.part import sync_folder
 from corpus.schema import DATASETS
@@ -101,13 +102,11 @@ def write_status(folder: Path, **fields: Any) -> None:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    path = folder / "status.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return read_json(folder / "status.json") or {}
 
 
 def read_lineage(folder: Path) -> dict[str, Any]:
-    path = folder / "lineage.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return read_json(folder / "lineage.json") or {}
 
 
 def run_row(folder: Path) -> dict[str, Any]:

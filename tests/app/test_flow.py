@@ -1,0 +1,45 @@
+"""The conductor: what it refuses before any work, and what it tells when something goes wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app import flow
+from tests.app.command import tilth
+from tests.app.small_lake import write_corpus
+
+
+def test_a_baseline_that_will_not_be_scored_is_refused_before_any_work(tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    command = ["run", tmp_path / "recipe.yaml", "--lake", tmp_path / "lake", "--runs", "replay-00"]
+    said = tilth(*command, "--set", "gate.baseline=replay-30")
+    assert said.code == 2 and said.err.count("\n") == 1
+    assert "gate.baseline 'replay-30' is not among the runs asked for (replay-00)" in said.err
+    assert "--runs replay-00,replay-30" in said.err
+    assert not (tmp_path / "lake" / "documents").exists()
+
+
+def test_a_baseline_that_was_scored_serves_when_its_run_is_left_out(small_lake: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    options = ["--lake", tmp_path / "lake", "--set", "gate.baseline=replay-30", "--json"]
+    assert tilth("eval", recipe, *options).code == 0
+    said = tilth("run", recipe, *options, "--runs", "replay-00")
+    assert said.code == 0, said.err
+    assert "replay-30" in json.dumps(json.loads(said.out)["result"])
+
+
+def test_an_error_of_the_catalog_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(what: str) -> None:
+        raise ZeroDivisionError(what)
+
+    write_corpus(tmp_path)
+    command = ["ingest", tmp_path / "recipe.yaml", "--lake", tmp_path / "lake"]
+    monkeypatch.setattr(flow, "write_catalog", lambda lake: fail("the catalog"))
+    assert "the catalog" in tilth(*command).err
+    monkeypatch.setattr(flow, "ingest_sources", lambda work, files: fail("the stage"))
+    assert "the stage" in tilth(*command).err
