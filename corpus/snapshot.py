@@ -17,6 +17,7 @@ from corpus.lake import Lake, Manifest
 from corpus.part import Part
 
 EDITS_VERSION = 1
+LOSS_DOCUMENTS = 20  # below it, a loss says nothing
 _BATCH_ROWS = 512
 
 
@@ -87,15 +88,8 @@ def check_guards(snapshot: Manifest, source_loss: float | None, cluster_size: in
     """Raise GuardStop if the snapshot lost more of a source, or dropped more for one keeper, than the recipe allows."""
     problems = []
     for name, tally in snapshot.summary["sources"].items():
-        loss = tally["dropped"] / tally["documents"] if tally["documents"] else 0.0
-        if source_loss is not None and tally["documents"] >= 20 and loss > source_loss:
-            worst = ", ".join(
-                f"{rule} {count}"
-                for rule, count in sorted(tally["first"].items(), key=lambda found: (-found[1], found[0]))[:3]
-            )
-            problems.append(
-                f"{name} lost {tally['dropped']} of {tally['documents']} documents ({loss:.0%}; the guard allows {source_loss:.0%}): {worst}"
-            )
+        problem = _loss(name, tally, _rejects(snapshot, name), source_loss)
+        problems += [problem] if problem else []
     largest = snapshot.summary["largest_cluster"]
     if cluster_size is not None and largest["dropped"] > cluster_size:
         problems.append(
@@ -108,3 +102,20 @@ def check_guards(snapshot: Manifest, source_loss: float | None, cluster_size: in
             + f"\nThe decisions can be looked at (snapshot {snapshot.id[:12]}: `tilth why DOC`, `tilth what-if`). "
             "Change rules or overrides, or, if the loss is meant, the guard: --set curation.stop_if.source_loss=80%"
         )
+
+
+def _rejects(snapshot: Manifest, source: str) -> int:
+    """Records of a source that could not be read; of a sample's their share, since a reject has no content to sample by."""
+    return round(snapshot.summary.get("rejects", {}).get(source, 0) * snapshot.summary.get("sample", 1.0))
+
+
+def _loss(name: str, tally: Mapping[str, Any], rejects: int, allowed: float | None) -> str:
+    """What is wrong with the loss of a source, if anything: of what was there to read, what was dropped or could not be read."""
+    lost, read = tally["dropped"] + rejects, tally["documents"] + rejects
+    if allowed is None or read < LOSS_DOCUMENTS or lost / read <= allowed:
+        return ""
+    most = sorted(tally["first"].items(), key=lambda found: (-found[1], found[0]))[:3]
+    reasons = ([f"{rejects} could not be read"] if rejects else []) + [
+        f"{rule} {count}" for rule, count in most
+    ]
+    return f"{name} lost {lost} of {read} documents ({lost / read:.0%}; the guard allows {allowed:.0%}): {', '.join(reasons)}"

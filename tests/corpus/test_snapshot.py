@@ -119,7 +119,7 @@ def test_a_text_key_hangs_on_what_is_kept_and_how_it_is_edited_and_on_nothing_el
 # ── guards ──
 
 
-def judged(documents: int, dropped: int, cluster: int = 0) -> Manifest:
+def judged(documents: int, dropped: int, cluster: int = 0, rejects: int = 0, sample: float = 1.0) -> Manifest:
     tally = {
         "documents": documents,
         "dropped": dropped,
@@ -127,9 +127,19 @@ def judged(documents: int, dropped: int, cluster: int = 0) -> Manifest:
     }
     summary = {
         "sources": {"web": tally, "fine": {**tally, "dropped": 0}},
-        "largest_cluster": {"keeper": "d1", "dropped": cluster},
-    }
+        "largest_cluster": {"keeper": "d1", "dropped": cluster}, "rejects": {"web": rejects}, "sample": sample,
+    }  # fmt: skip
     return Manifest("snapshot", "0123456789abcdef", "decide", 1, {}, (), summary=summary)
+
+
+def test_what_could_not_be_read_is_lost_too() -> None:
+    check_guards(judged(0, 0, rejects=19), 0.4, 1000)
+    check_guards(judged(60, 0, rejects=40), 0.4, 1000)
+    check_guards(judged(60, 0, rejects=4000, sample=0.01), 0.4, 1000)
+    with pytest.raises(GuardStop, match=r"web lost 20 of 20 documents \(100%; .*\): 20 could not be read"):
+        check_guards(judged(0, 0, rejects=20), 0.4, 1000)
+    with pytest.raises(GuardStop, match=r"web lost 41 of 100 .*: 31 could not be read, too_few_words 9"):
+        check_guards(judged(69, 10, rejects=31), 0.4, 1000)
 
 
 def test_losses_are_guarded_from_twenty_documents_on() -> None:
