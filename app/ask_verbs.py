@@ -15,12 +15,10 @@ from app.options import (
     LakeOption,
     ProfileOption,
     RecipeArgument,
-    SampleOption,
     SetOption,
     cli,
     lake_path,
     open_lake,
-    parse_sample,
     print_result,
 )
 from corpus.errors import ConfigError, did_you_mean
@@ -60,7 +58,6 @@ def why(
 @cli.command(name="what-if")
 def what_if(
     recipe: RecipeArgument,
-    sample: SampleOption = None,
     set_: SetOption = None,
     lake: LakeOption = None,
     profile: ProfileOption = None,
@@ -70,7 +67,7 @@ def what_if(
     from app.questions import what_if as ask
     from app.render import render_flips
 
-    flips = ask(recipe, set_ or [], parse_sample(sample), open_lake(lake, profile, recipe))
+    flips = ask(recipe, set_ or [], open_lake(lake, profile, recipe))
     print_result(json_, [asdict(one) for one in flips], lambda: render_flips(flips))
 
 

@@ -194,7 +194,7 @@ def build_tokenizer(work: Work) -> Manifest | None:
     from mixer.tokenize import fit_tokenizer, import_tokenizer
 
     wanted, base = work.recipe.tokenizer, work.recipe.base_model
-    if wanted is None and (base is None or base.scratch):
+    if not work.recipe.counts_tokens:
         return None
     with work.report.stage("tokenizer") as stage:
         before = work.lake.ids("tokenizer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from math import isfinite
@@ -16,20 +16,21 @@ import pyarrow as pa
 from app.render import render_comparison, render_table
 from corpus import names
 from corpus.answer import Answer
+from corpus.catalog import Source
 from corpus.errors import ConfigError, UnknownName
+from corpus.holdout import Holdout, frozen
 from corpus.lake import Lake, Manifest
 
 if TYPE_CHECKING:
+    from quality.decide import SourceInput
     from quality.explain import Flips
 
 # ── what if ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def what_if(recipe: Path, sets: list[str], sample: float, lake: Lake) -> list[Flips]:
+def what_if(recipe: Path, sets: list[str], lake: Lake) -> list[Flips]:
     """The newest snapshot of the recipe's name beside what the recipe says with `sets`; nothing is measured or written."""
     from app.recipe import load_recipe
-    from quality.curate import operators
-    from quality.decide import SourceInput
     from quality.explain import what_if as flips
 
     loaded = load_recipe(recipe, sets)
@@ -39,39 +40,48 @@ def what_if(recipe: Path, sets: list[str], sample: float, lake: Lake) -> list[Fl
             f"{loaded.recipe.name!r} has no snapshot in {lake.root} yet. Make one with `tilth curate {recipe}`."
         )
     snapshot = lake.get("snapshot", names.attached(lake, owner, "snapshot")[0]["id"])
-    curation, inputs = loaded.recipe.curation, []
-    needed = {operator.name for operator in operators(curation, None)}
+    held_out = _held_out(lake, snapshot, loaded.recipe.holdout, recipe)
+    inputs = []
     for name, source in loaded.sources.items():
         entry = snapshot.identity["sources"].get(name)
         if entry is None:
             raise ConfigError(
                 f"the snapshot of {owner} has no source {name!r}; it has {', '.join(snapshot.identity['sources'])}. Use the recipe that made it."
             )
-        measured = {operator: lake.get(operator, id) for operator, id in entry["measured"].items()}
-        if missing := sorted(needed - measured.keys()):
-            raise ConfigError(
-                f"this change needs {', '.join(missing)} measured, which {owner} did not. Run `tilth curate {recipe}` with it; what is measured already is kept."
-            )
-        inputs.append(
-            SourceInput(
-                name,
-                source.role,
-                source.topic,
-                source.curated,
-                lake.get("documents", entry["documents"]),
-                measured,
-            )
-        )
+        inputs.append(_source_input(lake, name, source, entry, held_out))
+    curation = loaded.recipe.curation
     rules = {found.name: curation.for_source(found.name, found.topic, found.role) for found in inputs}
-    return flips(
-        lake,
-        snapshot,
-        inputs,
-        curation,
-        rules,
-        _parent(lake, snapshot, "near_duplicates"),
-        _parent(lake, snapshot, "holdout"),
-    )
+    edges = _parent(lake, snapshot, "near_duplicates")
+    return flips(lake, snapshot, inputs, curation, rules, edges, held_out)
+
+
+def _held_out(lake: Lake, snapshot: Manifest, holdout: Holdout | None, recipe: Path) -> Manifest | None:
+    """The held-out set that the snapshot excludes, or None if the recipe says so; any other would have to be drawn."""
+    if holdout is None:
+        return None
+    excluded, wanted = _parent(lake, snapshot, "holdout"), frozen(lake, holdout)
+    if excluded is None or wanted is None or wanted.id != excluded.id:
+        found = f"the held-out set {excluded.identity['name']!r}" if excluded else "no held-out set"
+        raise ConfigError(
+            f"the snapshot excludes {found}, the recipe asks for {holdout.name!r}: that must be drawn and compared first. Run `tilth curate {recipe}` with it; what is measured already is kept."
+        )
+    return excluded
+
+
+def _source_input(
+    lake: Lake, name: str, source: Source, entry: Mapping[str, Any], held_out: Manifest | None
+) -> SourceInput:
+    """A source of the snapshot as the recipe describes it now; without a held-out set nothing is near to one."""
+    from quality.decide import SourceInput
+
+    asked = {
+        operator: id
+        for operator, id in entry["measured"].items()
+        if held_out or operator != "held_out_overlap"
+    }
+    measured = {operator: lake.get(operator, id) for operator, id in asked.items()}
+    documents = lake.get("documents", entry["documents"])
+    return SourceInput(name, source.role, source.topic, source.curated, documents, measured)
 
 
 def _parent(lake: Lake, manifest: Manifest, kind: str) -> Manifest | None:

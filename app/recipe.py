@@ -121,6 +121,11 @@ class Recipe(Section):
     evaluation: Evaluation = identity(Evaluation())
     gate: Gate | None = identity(None, absent_means=None)
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether there is a tokenizer before anything is measured: its own, or that of a base which is not trained here."""
+        return self.tokenizer is not None or bool(self.base_model and not self.base_model.scratch)
+
     @field_validator("name")
     @classmethod
     def _usable(cls, value: str) -> str:
@@ -238,6 +243,7 @@ def _check(loaded: LoadedRecipe, where: str) -> None:
     recipe.curation.check_overrides(
         {*sources, *(s.topic for s in sources.values() if s.topic), *(s.role for s in sources.values())}
     )
+    recipe.curation.check_measured(tokens=recipe.counts_tokens, holdout=recipe.holdout is not None)
     for name in base.scratch.sources if base and base.scratch else []:
         _must_be(name, sources, f"{where}: base_model.scratch.sources")
     if isinstance(recipe.tokenizer, TokenizerTraining):

@@ -387,6 +387,8 @@ def _place(location: tuple[int | str, ...], tree: Any) -> list[str]:
 
 def _reason(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem["input"], (dict, Section)):  # a whole section is no part of a message
+        return message if problem["type"] == "value_error" else f"{message} (got a mapping)"
     arrived = repr(problem["input"])
     if problem["type"] == "literal_error":
         valid = re.findall(r"'([^']*)'", problem["ctx"]["expected"])

@@ -45,7 +45,7 @@ REJECTS = _schema(
 
 # ── what is measured: one dataset per operator, the first column always doc_id ──────────────────────────────────────
 
-HEURISTICS_SIGNALS = _named(_I, "num_chars", "num_words", "num_lines", "num_stop_words", "num_lorem_ipsum", "num_curly_brackets") | _named(
+HEURISTICS_SIGNALS = _named(_I, "num_chars", "num_words", "num_lines", "num_stop_words") | _named(
     _F, "mean_word_length", "hash_ratio", "ellipsis_ratio", "bullet_line_ratio", "ellipsis_line_ratio", "alpha_word_ratio",
     "line_punct_ratio", "short_line_ratio", "char_dup_ratio", "list_ratio",
 )  # fmt: skip
@@ -54,7 +54,9 @@ REPETITION_SIGNALS = _named(
     *(f"top_{n}_gram_char_ratio" for n in (2, 3, 4)), *(f"dup_{n}_gram_char_ratio" for n in range(5, 11)),
 )  # fmt: skip
 LANGUAGE_SIGNALS = {"language": pa.string(), "language_score": _F}
-C4_SIGNALS = {"num_sentences_after_cuts": _I, "cut_byte_ratio": _F}
+C4_SIGNALS = _named(
+    _I, "num_lorem_ipsum_after_cuts", "num_curly_brackets_after_cuts", "num_sentences_after_cuts"
+) | {"cut_byte_ratio": _F}
 PII_SIGNALS = _named(_I, *(f"num_pii_{kind}" for kind in PII_TYPES))
 TOKENS_SIGNALS = {"num_tokens": _I}
 HELD_OUT_SIGNALS = {"held_out_jaccard": _F, "held_out_containment": _F, "held_out_partner": ID}

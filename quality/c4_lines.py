@@ -3,7 +3,7 @@
 Definitions are those of datatrove 0.10.1's C4QualityFilter, with these differences, all on purpose: lines are cut from the
 text by span and nothing else is edited, so `[12]`, `[edit]` and `[citation needed]` are overlooked at a line's end rather
 than removed; blank lines stay, since they part paragraphs; phrases are looked for in ASCII letters of either case; and a
-document is never judged here (`num_lorem_ipsum` and `num_curly_brackets` are among the heuristics).
+document is never judged here: what C4 drops it for is counted, for a rule to judge.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from quality.characters import (
     UNICODE,
     Array,
     class_table,
+    count_byte,
     decode,
     matches_at,
     strip,
@@ -52,7 +53,9 @@ class C4Lines:
     terms of use (`policy`).
 
     `cuts` are half-open UTF-8 byte offsets, one span a line; `cut_byte_ratio` their bytes over the text's.
-    `num_sentences_after_cuts` counts in the other lines, where C4 asks for five: a sentence ends with its line, at a
+    `num_lorem_ipsum_after_cuts` and `num_curly_brackets_after_cuts` count "lorem ipsum" and `{` in the lines that are not
+    cut yet where C4 looks for them: the former after `too_few_words`, the latter after `javascript` and before `policy`.
+    `num_sentences_after_cuts` counts in the lines left, where C4 asks for five: a sentence ends with its line, at a
     terminal of another script, or at `.` `?` `!` before white space, a full stop only if no lower-case letter follows.
     "Dr. No" counts as two.
 
@@ -66,7 +69,7 @@ class C4Lines:
     policy: bool = True
 
     name: ClassVar[str] = "c4_lines"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("doc_id", "text")
 
     def identity(self) -> dict[str, Any]:
@@ -76,7 +79,7 @@ class C4Lines:
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         data, offsets = text_buffers(batch.column("text"))
         phrases = _phrases(JAVASCRIPT * self.javascript, POLICY * self.policy)
-        ends, spans, num_sentences, cut_bytes = _cut_documents(
+        ends, spans, counts, cut_bytes = _cut_documents(
             data,
             offsets,
             class_table(),
@@ -89,7 +92,7 @@ class C4Lines:
         ratio = np.divide(cut_bytes, num_bytes, out=np.zeros(len(num_bytes)), where=num_bytes > 0)
         columns = [
             batch.column("doc_id"),
-            pa.array(num_sentences),
+            *map(pa.array, counts),
             pa.array(ratio),
             _list_of_spans(ends, spans),
         ]
@@ -117,7 +120,8 @@ def _phrases(javascript: tuple[str, ...], policy: tuple[str, ...]) -> tuple[Arra
 
 # ── kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_NEWLINE, _RETURN, _OPEN, _CLOSE, _DOT = 0x0A, 0x0D, ord("["), ord("]"), ord(".")
+_NEWLINE, _RETURN, _OPEN, _CLOSE, _DOT, _CURLY = 0x0A, 0x0D, ord("["), ord("]"), ord("."), ord("{")
+_LOREM_IPSUM = np.frombuffer(b"lorem ipsum", np.uint8)
 _END_MARKS = tuple(ord(mark) for mark in ".?!\"'")
 _EDIT, _NEEDED = (np.frombuffer(citation.encode(), np.uint8) for citation in CITATIONS)
 
@@ -134,10 +138,10 @@ def _cut_documents(
     phrase_ends: Array,
     phrase_reasons: Array,
 ) -> tuple[Array, Array, Array, Array]:
-    """Offsets of each document's spans, the spans (start, stop, reason), sentences left and bytes cut per document."""
+    """Offsets of each document's spans, the spans (start, stop, reason), what is counted and the bytes cut per document."""
     num_documents = len(offsets) - 1
     ends, spans = np.zeros(num_documents + 1, np.int64), np.empty((64, 3), np.int64)
-    num_sentences, cut_bytes = np.zeros(num_documents, np.int64), np.zeros(num_documents, np.int64)
+    counts, cut_bytes = np.zeros((3, num_documents), np.int64), np.zeros(num_documents, np.int64)
     num_spans = 0
     for d in range(num_documents):
         start, end = offsets[d], offsets[d + 1]
@@ -154,8 +158,12 @@ def _cut_documents(
                 reason = _NO_TERMINAL_PUNCT
             if reason == _KEPT:
                 reason = _phrase_reason(data, line, stop, phrases, phrase_ends, phrase_reasons)
+            if reason in (_KEPT, _JAVASCRIPT, _POLICY):
+                counts[0, d] += _count_phrase(data, line, stop, _LOREM_IPSUM)
+            if reason in (_KEPT, _POLICY):
+                counts[1, d] += count_byte(data, line, stop, _CURLY)
             if reason == _KEPT or _is_blank(data, line, stop, table):
-                num_sentences[d] += _count_sentences(data, line, stop, table)
+                counts[2, d] += _count_sentences(data, line, stop, table)
                 continue
             if num_spans == len(spans):
                 spans = _twice_as_long(spans)
@@ -163,7 +171,7 @@ def _cut_documents(
             num_spans += 1
             cut_bytes[d] += following - line
         ends[d + 1] = num_spans
-    return ends, spans[:num_spans], num_sentences, cut_bytes
+    return ends, spans[:num_spans], counts, cut_bytes
 
 
 @kernel
@@ -255,6 +263,15 @@ def _phrase_reason(data: Array, start: int, stop: int, phrases: Array, ends: Arr
             ):
                 found = min(found, reasons[p])
     return found if found < len(REASONS) else _KEPT
+
+
+@kernel
+def _count_phrase(data: Array, start: int, stop: int, phrase: Array) -> int:
+    count = 0
+    for position in range(start, stop - len(phrase) + 1):
+        if data[position] | 0x20 == phrase[0]:
+            count += matches_at(data, position, stop, phrase, True)
+    return count
 
 
 @kernel

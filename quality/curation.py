@@ -12,9 +12,9 @@ from pydantic import field_validator, model_validator
 
 from corpus.config import Count, Section, Share, circumstance, identity
 from corpus.errors import ConfigError, did_you_mean, one_of
-from corpus.schema import PII_TYPES
+from corpus.schema import C4_SIGNALS, HELD_OUT_SIGNALS, PII_TYPES, TOKENS_SIGNALS
 from quality.near_duplicates import NearDuplicates
-from quality.rules import CUTTING_PRESETS, PRESETS, Bound, Rule, build_rules, check_signal
+from quality.rules import CUTTING_PRESETS, PRESETS, Bound, Rule, build_rules, check_signal, one_spelling
 
 PiiAction = Literal["mask", "drop", "keep"]
 
@@ -33,7 +33,7 @@ class StopIf(Section):
     """Guards: what a recipe would rather not do. They change no id; a stopped snapshot can still be looked at."""
 
     source_loss: Share | None = circumstance(
-        0.4, description="of a source's documents dropped, by whatever rule, from 20 documents on"
+        0.4, description="of a source's documents dropped, by whatever rule, or unreadable, from 20 on"
     )
     cluster_size: Count | None = circumstance(1000, description="documents dropped for one keeper")
 
@@ -75,6 +75,10 @@ class Curation(Section):
         """One word for all types, or an action by type; types that are not named keep `mask`."""
         if isinstance(value, str):
             return dict.fromkeys(PII_TYPES, value)
+        if value is not None and not isinstance(value, dict):
+            raise ValueError(
+                f"{value!r} is no action; write mask, drop or keep, or a mapping of types to these: {{email: drop}}"
+            )
         for kind in value or {}:
             if kind not in PII_TYPES:
                 raise ValueError(
@@ -112,17 +116,28 @@ class Curation(Section):
                     f"curation.overrides.{name}: no source, topic or role of this recipe.{did_you_mean(name, known)} There are {one_of(known)}."
                 )
 
+    def check_measured(self, tokens: bool, holdout: bool) -> None:
+        """A rule or a keeper key on what is not measured would do nothing: ConfigError says what would have it measured."""
+        for signal, where in self._named.items():
+            if signal in TOKENS_SIGNALS and not tokens:
+                raise ConfigError(
+                    f"curation.{where}: {signal} is not measured without a tokenizer. Add tokenizer: {{path: DIR}} or {{train: bpe}}, or a base_model with a path or run."
+                )
+            if signal in HELD_OUT_SIGNALS and not holdout:
+                raise ConfigError(
+                    f"curation.{where}: {signal} is not measured without a held-out set. Add holdout: {{name: NAME}}."
+                )
+
     def bounds_for(self, source: str, topic: str, role: str) -> dict[str, dict[str, Any] | None]:
         """Signal → bound for a source: presets, then rules, then overrides of its role, topic and name, key by key."""
         merged: dict[str, dict[str, Any] | None] = {}
         layers: list[dict[str, Any]] = [PRESETS[name] for name in self.presets]
-        layers += [{signal: _given(bound) for signal, bound in self.rules.items()}]
         layers += [
-            {signal: _given(bound) for signal, bound in self.overrides.get(key, {}).items()}
-            for key in (role, topic, source)
+            {signal: _given(bound) for signal, bound in bounds.items()}
+            for bounds in (self.rules, *(self.overrides.get(key, {}) for key in (role, topic, source)))
         ]
         for layer in layers:
-            for signal, bound in layer.items():
+            for signal, bound in one_spelling(layer).items():
                 merged[signal] = None if bound is None else {**(merged.get(signal) or {}), **bound}
         return merged
 
@@ -139,10 +154,14 @@ class Curation(Section):
 
     @property
     def needs_c4_lines(self) -> bool:
-        named = {*self.rules, *(signal for found in self.overrides.values() for signal in found)}
-        return bool(CUTTING_PRESETS & set(self.presets)) or bool(
-            named & {"num_sentences_after_cuts", "cut_byte_ratio"}
-        )
+        return bool(CUTTING_PRESETS & set(self.presets)) or bool(C4_SIGNALS.keys() & self._named.keys())
+
+    @property
+    def _named(self) -> dict[str, str]:
+        """Each signal that a rule or the keeper order asks for, and where it stands."""
+        found = dict.fromkeys(self.keep, "near_duplicates.keep")
+        found |= {signal: f"overrides.{name}" for name, bounds in self.overrides.items() for signal, bound in bounds.items() if bound is not None}  # fmt: skip
+        return found | {signal: "rules" for signal, bound in self.rules.items() if bound is not None}
 
 
 def _given(bound: Bound | None) -> dict[str, Any] | None:

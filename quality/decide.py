@@ -103,24 +103,27 @@ def _metadata_value(metadata: pl.Expr, signal: str) -> pl.Expr:
 
 
 def _json_path(keys: Iterable[str]) -> str:
-    quoted = [f'"{key}"' if "'" in key else f"'{key}'" for key in keys]
-    return "$" + "".join(f"[{key}]" for key in quoted)
+    escaped = (key.replace("'", r"\'") for key in keys)
+    return "$" + "".join(f"['{key}']" for key in escaped)
 
 
 def failing(frame: pl.DataFrame, rules: SourceRules, curation: Curation) -> pl.DataFrame:
-    """One Boolean column per rule that needs no other document, in recipe order: the rules, then PII types set to drop."""
+    """One Boolean column per rule that needs no other document, in recipe order: the rules, then PII types set to drop.
+
+    `frame` is what `with_metadata` gave.
+    """
     checks = [rule.fails().alias(rule.name) for rule in rules.rules]
     checks += [
         (pl.col(f"num_pii_{kind}") > 0).fill_null(False).alias(f"pii_{kind}")
         for kind, action in curation.pii.items()
         if action == "drop"
     ]
-    return with_metadata(frame, rules).select(checks) if checks else pl.DataFrame()
+    return frame.select(checks) if checks else pl.DataFrame()
 
 
 def passes(frame: pl.DataFrame, rules: SourceRules, curation: Curation) -> pl.Series:
     """Whether each document passes every rule that needs no other document."""
-    failed = failing(frame, rules, curation)
+    failed = failing(with_metadata(frame, rules), rules, curation)
     if not failed.width:
         return pl.repeat(True, frame.height, eager=True)
     return ~failed.select(pl.any_horizontal(pl.all())).to_series()

@@ -1,7 +1,7 @@
-"""The counts and ratios that the rules of Gopher, C4 and FineWeb compare with thresholds.
+"""The counts and ratios that the rules of Gopher and FineWeb compare with thresholds. What C4 counts: `quality/c4_lines.py`.
 
-Definitions are those of datatrove 0.10.1's GopherQualityFilter, C4QualityFilter and FineWebQualityFilter, with the words
-of `quality/words.py` in place of its tokenizers; where other tools give another number under the same name, datatrove's
+Definitions are those of datatrove 0.10.1's GopherQualityFilter and FineWebQualityFilter, with the words of
+`quality/words.py` in place of its tokenizers; where other tools give another number under the same name, datatrove's
 is meant. What is symbol or word is decided by Unicode category, where datatrove has a list of its own. A ratio over
 nothing is 0.0: an empty document is `num_words` 0 for a rule to judge.
 
@@ -30,7 +30,6 @@ from quality.characters import (
     count_characters,
     count_runs,
     decode,
-    matches_at,
     text_buffers,
 )
 from quality.hash_table import hash_bytes, name_of, roomy, table_size
@@ -40,7 +39,7 @@ from quality.words import WORDS_VERSION, next_word
 SHORT_LINE_CHARS = 30
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 
-COUNTS = ("num_chars", "num_words", "num_lines", "num_stop_words", "num_lorem_ipsum", "num_curly_brackets")
+COUNTS = ("num_chars", "num_words", "num_lines", "num_stop_words")
 RATIOS = (
     "mean_word_length",
     "hash_ratio",
@@ -57,11 +56,10 @@ RATIOS = (
 
 @dataclass(frozen=True)
 class Heuristics:
-    """Operator for the signals of Gopher quality, C4's document rules and FineWeb.
+    """Operator for the signals of Gopher quality and FineWeb.
 
     Counts: `num_chars` code points; `num_words` words that are no symbols, what Gopher's length rule counts; `num_lines`
-    of `str.splitlines`; `num_stop_words` distinct of the eight of Gopher, exact case; `num_lorem_ipsum` occurrences, any
-    ASCII case; `num_curly_brackets` occurrences of `{`.
+    of `str.splitlines`; `num_stop_words` distinct of the eight of Gopher, exact case.
 
     Over words: `mean_word_length` code points of words that are no symbols; `hash_ratio` number of `#`, and
     `ellipsis_ratio` of `...` and `…`, over all words; `alpha_word_ratio` words with a letter over all words; `list_ratio`
@@ -72,12 +70,11 @@ class Heuristics:
     `short_line_ratio` of at most 30 code points; `char_dup_ratio` code points of repeats of an earlier line over those of
     the text without newlines.
 
-    Sources: Rae et al. 2021 (arXiv:2112.11446, appendix A1.1), Raffel et al. 2020 (C4, section 2.2), Penedo et al. 2024
-    (FineWeb, section 3.5).
+    Sources: Rae et al. 2021 (arXiv:2112.11446, appendix A1.1), Penedo et al. 2024 (FineWeb, section 3.5).
     """
 
     name: ClassVar[str] = "heuristics"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("doc_id", "text")
 
     def identity(self) -> dict[str, Any]:
@@ -97,18 +94,17 @@ def measure(texts: pa.Array) -> tuple[Array, Array]:
     data, offsets = text_buffers(texts)
     counts = np.zeros((len(texts), len(COUNTS)), np.int64)
     ratios = np.zeros((len(texts), len(RATIOS)), np.float64)
-    _measure_documents(data, offsets, class_table(), _STOP_WORD_CODES, _LOREM_IPSUM, counts, ratios)
+    _measure_documents(data, offsets, class_table(), _STOP_WORD_CODES, counts, ratios)
     return counts, ratios
 
 
 # ── kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _STOP_WORD_CODES = np.array([int.from_bytes(word.encode(), "little") for word in STOP_WORDS], np.int64)
-_LOREM_IPSUM = np.frombuffer(b"lorem ipsum", np.uint8)
-_BULLET, _DASH, _ELLIPSIS, _DOT, _HASH, _CURLY = 0x2022, ord("-"), 0x2026, ord("."), ord("#"), ord("{")
+_BULLET, _DASH, _ELLIPSIS, _DOT, _HASH = 0x2022, ord("-"), 0x2026, ord("."), ord("#")
 _NEWLINE, _RETURN = 0x0A, 0x0D
 
-_NUM_CHARS, _NUM_WORDS, _NUM_LINES, _NUM_STOP_WORDS, _NUM_LOREM_IPSUM, _NUM_CURLY_BRACKETS = range(6)
+_NUM_CHARS, _NUM_WORDS, _NUM_LINES, _NUM_STOP_WORDS = range(4)
 _MEAN_WORD_LENGTH, _HASH_RATIO, _ELLIPSIS_RATIO, _BULLET_LINES, _ELLIPSIS_LINES = range(5)
 _ALPHA_WORDS, _LINE_PUNCT, _SHORT_LINES, _CHAR_DUP, _LIST_RATIO = range(5, 10)
 
@@ -119,7 +115,6 @@ def _measure_documents(
     offsets: Array,
     table: Array,
     stop_words: Array,
-    lorem_ipsum: Array,
     counts: Array,
     ratios: Array,
 ) -> None:
@@ -129,8 +124,6 @@ def _measure_documents(
         if start == end:
             continue
         counts[d, _NUM_CHARS] = count_characters(data, start, end)
-        counts[d, _NUM_LOREM_IPSUM] = _count_phrase(data, start, end, lorem_ipsum)
-        counts[d, _NUM_CURLY_BRACKETS] = count_byte(data, start, end, _CURLY)
         num_words = _measure_words(data, start, end, table, stop_words, counts[d], ratios[d])
         num_ellipses = _measure_lines(data, start, end, table, counts[d], ratios[d])
         most_lines = count_runs(data, start, end, _NEWLINE) + 1
@@ -241,12 +234,3 @@ def _measure_web_lines(
         ratios[_LINE_PUNCT] = num_terminal / num_lines
         ratios[_SHORT_LINES] = num_short / num_lines
         ratios[_CHAR_DUP] = num_dup_chars / num_chars
-
-
-@kernel
-def _count_phrase(data: Array, start: int, end: int, phrase: Array) -> int:
-    count = 0
-    for position in range(start, end - len(phrase) + 1):
-        if data[position] | 0x20 == phrase[0]:
-            count += matches_at(data, position, end, phrase, True)
-    return count

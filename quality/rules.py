@@ -10,12 +10,14 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 from pydantic import field_validator, model_validator
 
-from corpus.config import Section, identity
+from corpus.config import Section, Share, identity, parse_count, parse_share
 from corpus.errors import ConfigError, did_you_mean
 from corpus.schema import DATASETS, MEASURED_SIGNALS
 
@@ -33,8 +35,8 @@ FAILURES: dict[str, tuple[str, str]] = {
     "short_line_ratio": ("too_few_short_lines", "too_many_short_lines"),
     "char_dup_ratio": ("too_few_duplicate_line_chars", "too_many_duplicate_line_chars"),
     "list_ratio": ("too_few_newlines", "too_many_newlines"),
-    "num_lorem_ipsum": ("no_lorem_ipsum", "lorem_ipsum"),
-    "num_curly_brackets": ("no_curly_bracket", "curly_bracket"),
+    "num_lorem_ipsum_after_cuts": ("no_lorem_ipsum", "lorem_ipsum"),
+    "num_curly_brackets_after_cuts": ("no_curly_bracket", "curly_bracket"),
     "num_sentences_after_cuts": ("too_few_sentences", "too_many_sentences"),
     "language_score": ("language_uncertain", "language_too_certain"),
     "dup_paragraph_ratio": ("too_few_duplicate_paragraphs", "too_many_duplicate_paragraphs"),
@@ -58,16 +60,18 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "dup_5_gram_char_ratio": {"max": 0.15}, "dup_6_gram_char_ratio": {"max": 0.14}, "dup_7_gram_char_ratio": {"max": 0.13},
         "dup_8_gram_char_ratio": {"max": 0.12}, "dup_9_gram_char_ratio": {"max": 0.11}, "dup_10_gram_char_ratio": {"max": 0.10},
     },
-    "c4": {"num_lorem_ipsum": {"max": 0}, "num_curly_brackets": {"max": 0}, "num_sentences_after_cuts": {"min": 5}},
+    "c4": {"num_lorem_ipsum_after_cuts": {"max": 0}, "num_curly_brackets_after_cuts": {"max": 0}, "num_sentences_after_cuts": {"min": 5}},
     "fineweb": {"line_punct_ratio": {"min": 0.12}, "short_line_ratio": {"max": 0.67}, "char_dup_ratio": {"max": 0.01}, "list_ratio": {"max": 0.3}},
 }  # fmt: skip
 PRESETS["gopher"] = PRESETS["gopher_repetition"] | PRESETS["gopher_quality"]
 CUTTING_PRESETS = {"c4"}  # they also cut lines: switched off where `c4_lines` is overridden with null
 
 METADATA = "metadata."  # before the name of a source's own field: signals that only the source knows
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-TEXT_SIGNALS = {"language", "own_id", "url"}
+TEXT_SIGNALS = {"own_id", "url", *(name for name, kind in MEASURED_SIGNALS.items() if kind == pa.string())}
+COUNT_SIGNALS = {name for name, kind in MEASURED_SIGNALS.items() if kind == pa.int64()}
 SIGNALS = {**dict.fromkeys(MEASURED_SIGNALS), "date": None, "own_id": None, "url": None}
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SUFFIXED = re.compile(r"\s*[0-9][0-9_.]*\s*[kKMGBT%]\s*")
 
 
 class Bound(Section):
@@ -77,8 +81,10 @@ class Bound(Section):
     max: float | str | None = identity(None, absent_means=None)
     allow: list[str] | None = identity(None, absent_means=None)
     deny: list[str] | None = identity(None, absent_means=None)
-    min_score: float | None = identity(
-        None, absent_means=None, description="language only: the least certainty"
+    min_score: Share | None = identity(
+        None,
+        absent_means=None,
+        description="language only: the least certainty, another spelling of language_score.min",
     )
 
     @field_validator("min", "max", mode="before")
@@ -88,6 +94,8 @@ class Bound(Section):
             raise ValueError(f"{value!r} is not a bound; give a number (or, for `date`, YYYY-MM-DD)")
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{value!r} is not a bound; leave out the side that is open")
+        if isinstance(value, str) and _SUFFIXED.fullmatch(value):
+            return parse_share(value) if "%" in value else parse_count(value)
         return value
 
     @model_validator(mode="after")
@@ -128,11 +136,6 @@ class Rule:
             else str(self.threshold)
         )
 
-    def render(self) -> str:
-        """`short_line_ratio <= 0.67` or `language in en, hi`."""
-        word = {"min": ">=", "max": "<=", "allow": "in", "deny": "not in"}[self.kind]
-        return f"{self.signal} {word} {self.threshold_text()}"
-
     def to_json(self) -> list[Any]:
         return [
             self.name,
@@ -142,12 +145,30 @@ class Rule:
         ]
 
 
+def one_spelling(bounds: Mapping[str, Mapping[str, Any] | None]) -> dict[str, dict[str, Any] | None]:
+    """`language.min_score` written as `language_score.min`, so that layers of bounds merge whatever the spelling.
+
+    A null `language` switches off both.
+    """
+    found: dict[str, dict[str, Any] | None] = {}
+    for signal, bound in bounds.items():
+        if signal != "language":
+            found[signal] = None if bound is None else {**(found.get(signal) or {}), **bound}
+            continue
+        score = found.get("language_score", {})
+        if bound is None:
+            found["language"] = None
+            found["language_score"] = None if score is None else {"min": None, **score}
+        else:
+            found["language"] = {key: value for key, value in bound.items() if key != "min_score"}
+            if "min_score" in bound:
+                found["language_score"] = {**(score or {}), "min": bound["min_score"]}
+    return found
+
+
 def build_rules(bounds: Mapping[str, Mapping[str, Any] | None]) -> list[Rule]:
-    """The rules of (signal → bound), in order; a null bound is a rule switched off."""
-    rules = [rule for signal, bound in bounds.items() if bound for rule in _rules_of(signal, bound)]
-    return list(
-        {rule.name: rule for rule in rules}.values()
-    )  # `language.min_score` and `language_score.min` are one rule: the later wins
+    """The rules of (signal → bound, in one spelling), in order; a null bound is a rule switched off."""
+    return [rule for signal, bound in bounds.items() if bound for rule in _rules_of(signal, bound)]
 
 
 def _rules_of(signal: str, bound: Mapping[str, Any]) -> Iterable[Rule]:
@@ -159,8 +180,6 @@ def _rules_of(signal: str, bound: Mapping[str, Any]) -> Iterable[Rule]:
         yield Rule(f"{signal}_not_allowed", signal, "allow", tuple(bound["allow"]))
     if bound.get("deny") is not None:
         yield Rule(f"{signal}_denied", signal, "deny", tuple(bound["deny"]))
-    if bound.get("min_score") is not None:
-        yield Rule("language_uncertain", "language_score", "min", float(bound["min_score"]))
 
 
 def _threshold(signal: str, value: Any) -> Any:
@@ -170,6 +189,10 @@ def _threshold(signal: str, value: Any) -> Any:
 def check_signal(signal: str, bound: Bound | None, where: str) -> None:
     """Refuse a rule on a signal that does not exist, or of a form that its type cannot have."""
     if signal.startswith(METADATA):
+        if "\\" in signal:
+            raise ConfigError(
+                f"{where}: {signal}: a metadata key with a backslash cannot be ruled on. Give the field another name in the source's files."
+            )
         return
     if signal not in SIGNALS:
         reserved = signal in DATASETS["signals"].names
@@ -179,20 +202,36 @@ def check_signal(signal: str, bound: Bound | None, where: str) -> None:
             else f"{did_you_mean(signal, SIGNALS)} `tilth sql 'DESCRIBE signals'` lists them."
         )
         raise ConfigError(f"{where}: there is no signal {signal!r} to make a rule of.{more}")
-    if bound is None:
-        return
-    textual, bounded = signal in TEXT_SIGNALS, bound.min is not None or bound.max is not None
-    if textual and bounded:
-        raise ConfigError(f"{where}: {signal} is text; use allow or deny, not min or max")
-    if not textual and (bound.allow or bound.deny):
-        raise ConfigError(f"{where}: {signal} is a number; use min or max, not allow or deny")
-    if signal != "date" and not textual and (isinstance(bound.min, str) or isinstance(bound.max, str)):
-        raise ConfigError(
-            f"{where}: {signal} is a number; {bound.min if isinstance(bound.min, str) else bound.max!r} is text"
-        )
-    if signal == "date":
-        for value in (bound.min, bound.max):
-            if value is not None and not (isinstance(value, str) and DATE.fullmatch(value)):
-                raise ConfigError(f"{where}: date: {value!r} is not a day; write YYYY-MM-DD")
+    if bound is not None:
+        _check_form(signal, bound, where)
+
+
+def _check_form(signal: str, bound: Bound, where: str) -> None:
+    given = [value for value in (bound.min, bound.max) if value is not None]
     if bound.min_score is not None and signal != "language":
         raise ConfigError(f"{where}: min_score belongs to language; use min for {signal}")
+    if signal in TEXT_SIGNALS:
+        if given:
+            raise ConfigError(f"{where}: {signal} is text; use allow or deny, not min or max")
+        return
+    kind = "day" if signal == "date" else "number"
+    if bound.allow is not None or bound.deny is not None:
+        raise ConfigError(f"{where}: {signal} is a {kind}; use min or max, not allow or deny")
+    for value in given:
+        if signal == "date":
+            if not _is_day(value):
+                raise ConfigError(f"{where}: date: {value!r} is not a day; write YYYY-MM-DD")
+        elif isinstance(value, str):
+            raise ConfigError(f"{where}: {signal} is a number; {value!r} is text")
+        elif signal in COUNT_SIGNALS and value != int(value):
+            raise ConfigError(f"{where}: {signal} is a count; {value:g} is not a whole number")
+
+
+def _is_day(value: Any) -> bool:
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True

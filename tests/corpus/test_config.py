@@ -259,6 +259,7 @@ def test_defaults_are_not_shared_and_sections_are_frozen() -> None:
         ({"name": "a", "margin": 3}, "margin: 3 has no unit; write 3% (of the baseline's value) or 2pp (percentage points)"),
         ({"name": "a", "budget": "2 billion"}, "budget: '2 billion' is not a count"),
         ({"name": 3}, "recipe: name: Input should be a valid string (got 3)"),
+        ({"name": {"a": 1}}, "recipe: name: Input should be a valid string (got a mapping)"),
         ({"name": "a", "listed": 3}, "recipe: listed: "),
         ([], "recipe: Input should be a valid dictionary"),
         (None, "recipe: Input should be a valid dictionary"),

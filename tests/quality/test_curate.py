@@ -198,7 +198,7 @@ def test_lines_are_cut_where_the_preset_is_asked_for(lake: Lake, folder: Path) -
     asked = {
         "presets": ["c4"],
         "rules": {"num_sentences_after_cuts": {"min": 1}},
-        "overrides": {"web": {"num_lorem_ipsum": None}, "law": {"c4_lines": None}},
+        "overrides": {"web": {"num_lorem_ipsum_after_cuts": None}, "law": {"c4_lines": None}},
         "c4_lines": {"min_words_per_line": 4},
     }
     made = curate_folder(lake, folder, curation(**asked)).snapshot

@@ -12,6 +12,7 @@ from corpus.config import build_section
 from corpus.errors import ConfigError
 from corpus.schema import PII_TYPES
 from quality.curation import Curation
+from tests.quality.rule_text import rule_text
 
 
 def build(**keys: Any) -> Curation:
@@ -21,7 +22,7 @@ def build(**keys: Any) -> Curation:
 def asked(
     curation: Curation, source: str = "statutes", topic: str = "law", role: str = "domain"
 ) -> list[str]:
-    return [rule.render() for rule in curation.for_source(source, topic, role).rules]
+    return [rule_text(rule) for rule in curation.for_source(source, topic, role).rules]
 
 
 LAYER = st.none() | st.integers(0, 9)
@@ -43,6 +44,26 @@ def test_source_beats_topic_beats_role_beats_rules(
     assert asked(curation, "other", "other", "general") == (
         [] if rules is None else [f"num_words >= {rules}"]
     )
+
+
+SCORES = {
+    "0.2": {"language": {"min_score": 0.2}}, "0.4": {"language_score": {"min": 0.4}}, "off": {"language": {"min_score": None}}, "none": {"language": None},
+    "open": {"language_score": {"min": None}}, "null": {"language_score": None},
+}  # fmt: skip
+SCORE = st.sampled_from(sorted(SCORES))
+
+
+@given(SCORE, st.dictionaries(st.sampled_from(["domain", "law", "statutes"]), SCORE))
+def test_a_certainty_nearer_by_beats_the_others_in_either_spelling(rules: str, given: dict[str, str]) -> None:
+    curation = build(rules=SCORES[rules], overrides={key: SCORES[score] for key, score in given.items()})
+    nearest = next((given[key] for key in ("statutes", "law", "domain") if key in given), rules)
+    assert asked(curation) == ([f"language_score >= {nearest}"] if nearest[0] == "0" else [])
+
+
+def test_a_null_language_switches_its_certainty_off() -> None:
+    rules = {"language": {"allow": ["en"], "min_score": 0.65}, "language_score": {"max": 0.9}}
+    curation = build(rules=rules, overrides={"law": {"language": None}})
+    assert asked(curation) == ["language_score <= 0.9"]
 
 
 def test_bounds_are_merged_key_by_key() -> None:
@@ -70,8 +91,8 @@ def test_rules_stand_in_recipe_order_presets_first() -> None:
         presets=["fineweb", "c4"], rules={"num_words": {"min": 5}, "char_dup_ratio": {"max": 0.5}}
     )
     assert asked(curation) == [
-        "line_punct_ratio >= 0.12", "short_line_ratio <= 0.67", "char_dup_ratio <= 0.5", "list_ratio <= 0.3", "num_lorem_ipsum <= 0",
-        "num_curly_brackets <= 0", "num_sentences_after_cuts >= 5", "num_words >= 5",
+        "line_punct_ratio >= 0.12", "short_line_ratio <= 0.67", "char_dup_ratio <= 0.5", "list_ratio <= 0.3", "num_lorem_ipsum_after_cuts <= 0",
+        "num_curly_brackets_after_cuts <= 0", "num_sentences_after_cuts >= 5", "num_words >= 5",
     ]  # fmt: skip
 
 
@@ -83,6 +104,35 @@ def test_lines_are_cut_where_the_c4_preset_is_and_not_switched_off() -> None:
     assert not build().needs_c4_lines and build(rules={"cut_byte_ratio": {"max": 0.5}}).needs_c4_lines
     assert build(overrides={"web": {"num_sentences_after_cuts": {"min": 2}}}).needs_c4_lines
     assert not build(presets=["c4"], rules={"c4_lines": None}).for_source("web", "", "general").cut_lines
+
+
+def test_what_the_keeper_order_names_is_measured() -> None:
+    assert build(near_duplicates={"keep": ["cut_byte_ratio"]}).needs_c4_lines
+    assert not build(rules={"cut_byte_ratio": None}).needs_c4_lines
+
+
+UNMEASURED: dict[str, tuple[dict[str, Any], str]] = {
+    "tokens": ({"rules": {"num_tokens": {"min": 20}}}, r"curation\.rules: num_tokens .*Add tokenizer: "),
+    "tokens of a source": (
+        {"overrides": {"law": {"num_tokens": {"max": "2k"}}}},
+        r"curation\.overrides\.law: num_tokens .*Add tokenizer: ",
+    ),
+    "tokens to keep": ({"near_duplicates": {"keep": ["num_tokens"]}}, r"near_duplicates\.keep: num_tokens "),
+    "held out": ({"rules": {"held_out_jaccard": {"max": 0.3}}}, r"held_out_jaccard .*Add holdout: "),
+    "held out to keep": ({"near_duplicates": {"keep": ["held_out_containment"]}}, "Add holdout: "),
+}
+
+
+@pytest.mark.parametrize("case", UNMEASURED)
+def test_a_rule_on_what_is_not_measured_is_refused(case: str) -> None:
+    keys, message = UNMEASURED[case]
+    with pytest.raises(ConfigError, match=message):
+        build(**keys).check_measured(tokens=False, holdout=False)
+    build(**keys).check_measured(tokens=True, holdout=True)
+
+
+def test_a_rule_that_is_off_needs_nothing_measured() -> None:
+    build(rules={"num_tokens": None, "cut_byte_ratio": {"max": 0.5}}).check_measured(False, False)
 
 
 def test_pii_is_one_word_or_one_a_type() -> None:
@@ -115,6 +165,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         r"curation\.overrides\.law.*num_wrds",
     ),
     "an unknown type": ({"pii": {"e-mail": "mask"}}, "no PII type 'e-mail'. Did you mean 'email'"),
+    "a list of types": ({"pii": ["email"]}, r"\['email'\] is no action; write mask, drop or keep"),
+    "a number for an action": ({"pii": 5}, "5 is no action"),
     "an unknown action": ({"pii": {"email": "hide"}}, "mask"),
     "a threshold that is not stored": ({"near_duplicates": {"jaccard": 0.4}}, "only pairs from 0.5"),
     "a later feature": ({"decontamination": {"tasks": "all"}}, "not there yet"),
@@ -127,8 +179,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_wrong_is_said(case: str) -> None:
     keys, message = REFUSED[case]
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as refused:
         build(**keys)
+    assert "{'" not in str(refused.value)  # the mapping that was read is no part of the message
 
 
 def test_an_override_must_be_of_something_the_recipe_has() -> None:

@@ -212,6 +212,7 @@ METADATA = [
     json.dumps({"court": "high", "level": 3, "a.b": "dotted", "deep": {"year": 1990}, "it's": "quoted"}),
     json.dumps({"court": "low", "level": "7"}), json.dumps({"level": None}), None,
 ]  # fmt: skip
+HARD_KEYS = ["it's", 'say "so"', 'it\'s "so"', "a]b", "a.b", "हिन्दी", "x y", ""]
 
 
 @pytest.mark.parametrize(
@@ -229,6 +230,13 @@ def test_metadata_can_be_ruled_on(signal: str, bound: dict[str, Any], kept: list
     assert all(
         failure["signal"] == signal and failure["value"] for row in rows for failure in row["failures"]
     )
+
+
+@pytest.mark.parametrize("key", HARD_KEYS)
+def test_a_key_may_hold_quotes_and_brackets(key: str) -> None:
+    rows = [{"metadata": json.dumps({key: value})} for value in ("x", "y")]
+    decided = decide(rows, curation(rules={f"metadata.{key}": {"deny": ["x"]}}))
+    assert [row["kept"] for row in decided] == [False, True]
 
 
 def test_what_failed_is_told_with_personal_data_masked() -> None:

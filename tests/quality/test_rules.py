@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from corpus.config import build_section
 from corpus.errors import ConfigError
 from corpus.schema import MEASURED_SIGNALS
-from quality.rules import FAILURES, PRESETS, SIGNALS, Bound, Rule, build_rules, check_signal
+from quality.rules import FAILURES, PRESETS, SIGNALS, Bound, Rule, build_rules, check_signal, one_spelling
+from tests.quality.rule_text import rule_text
 
 VALUES = st.lists(st.none() | st.integers(-3, 3), min_size=1, max_size=8)
 
@@ -80,7 +81,8 @@ def test_rules_keep_the_recipe_s_order_and_null_is_none() -> None:
         {
             "short_line_ratio": {"max": 0.67},
             "num_words": None,
-            "language": {"allow": ["en"], "min_score": 0.65},
+            "language": {"allow": ["en"]},
+            "language_score": {"min": 0.65},
             "list_ratio": {"max": 0.3},
         }
     )
@@ -89,12 +91,28 @@ def test_rules_keep_the_recipe_s_order_and_null_is_none() -> None:
         ["language_uncertain", "language_score", "min", 0.65], ["too_many_newlines", "list_ratio", "max", 0.3],
     ]  # fmt: skip
     assert build_rules({"num_words": {"min": None, "max": 9}})[0].name == "too_many_words"
-    assert len(build_rules({"language": {"min_score": 0.5}, "language_score": {"min": 0.9}})) == 1
+
+
+@pytest.mark.parametrize(
+    ("bounds", "merged"),
+    [
+        ({"language": {"allow": ["en"], "min_score": 0.6}}, {"language": {"allow": ["en"]}, "language_score": {"min": 0.6}}),
+        ({"language": {"min_score": None}}, {"language": {}, "language_score": {"min": None}}),
+        ({"language": None}, {"language": None, "language_score": {"min": None}}),
+        ({"language_score": {"min": 0.4}, "language": None}, {"language_score": {"min": 0.4}, "language": None}),
+        ({"language": {"min_score": 0.6}, "language_score": {"max": 0.9}}, {"language": {}, "language_score": {"min": 0.6, "max": 0.9}}),
+        ({"language": {"min_score": 0.6}, "language_score": {"min": 0.9}}, {"language": {}, "language_score": {"min": 0.9}}),
+        ({"language": {"deny": ["de"]}, "num_words": None}, {"language": {"deny": ["de"]}, "num_words": None}),
+    ],
+)  # fmt: skip
+def test_a_certainty_has_one_spelling(bounds: dict[str, Any], merged: dict[str, Any]) -> None:
+    assert one_spelling(bounds) == merged
+    assert one_spelling(merged) | {"language": None} == merged | {"language": None}
 
 
 def test_rules_say_what_they_ask() -> None:
     texts = [
-        rule.render()
+        rule_text(rule)
         for rule in build_rules(
             {
                 "num_words": {"min": 50, "max": 100_000},
@@ -113,12 +131,16 @@ def test_rules_say_what_they_ask() -> None:
 
 def test_presets_are_the_published_thresholds() -> None:
     """Gopher: arXiv 2112.11446, tables A1; C4 and FineWeb as in datatrove 0.10.1."""
-    asked = {name: [rule.render() for rule in build_rules(preset)] for name, preset in PRESETS.items()}
+    asked = {name: [rule_text(rule) for rule in build_rules(preset)] for name, preset in PRESETS.items()}
     assert asked["gopher_quality"] == [
         "num_words >= 50", "num_words <= 100000", "mean_word_length >= 3", "mean_word_length <= 10", "hash_ratio <= 0.1", "ellipsis_ratio <= 0.1",
         "bullet_line_ratio <= 0.9", "ellipsis_line_ratio <= 0.3", "alpha_word_ratio >= 0.8", "num_stop_words >= 2",
     ]  # fmt: skip
-    assert asked["c4"] == ["num_lorem_ipsum <= 0", "num_curly_brackets <= 0", "num_sentences_after_cuts >= 5"]
+    assert asked["c4"] == [
+        "num_lorem_ipsum_after_cuts <= 0",
+        "num_curly_brackets_after_cuts <= 0",
+        "num_sentences_after_cuts >= 5",
+    ]
     assert asked["fineweb"] == [
         "line_punct_ratio >= 0.12",
         "short_line_ratio <= 0.67",
@@ -151,7 +173,7 @@ def test_any_rule_can_be_switched_off(signal: str) -> None:
 def test_what_is_a_rule_passes() -> None:
     for signal, bound in (
         ("num_words", {"min": 5}), ("short_line_ratio", {"max": 0.5}), ("language", {"allow": ["en"], "min_score": 0.5}), ("url", {"deny": ["x"]}),
-        ("date", {"min": "2020-01-01"}), ("metadata.court", {"allow": ["high"]}), ("metadata.level", {"min": 2}),
+        ("date", {"min": "2020-01-01"}), ("metadata.court", {"allow": ["high"]}), ("metadata.level", {"min": 2}), ("held_out_partner", {"deny": ["x"]}),
     ):  # fmt: skip
         check(signal, **bound)
 
@@ -161,7 +183,17 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a signal of later": ("perplexity", {"max": 5}, "reserved for a later feature"),
     "text with a bound": ("language", {"min": 5}, "language is text"),
     "a number with a list": ("num_words", {"allow": ["5"]}, "num_words is a number"),
-    "a number in quotes": ("num_words", {"min": "5%"}, "'5%' is text"),
+    "a number in quotes": ("num_words", {"min": "5"}, "'5' is text"),
+    "a share of words": ("num_words", {"min": "5%"}, "num_words is a count; 0.05 is not a whole number"),
+    "half a thousandth": ("num_words", {"min": "1.0005k"}, "is not a count"),
+    "more than all": ("list_ratio", {"max": "130%"}, "is not a share"),
+    "an id with a bound": ("held_out_partner", {"min": 1}, "held_out_partner is text"),
+    "a list of none": ("num_words", {"deny": []}, "num_words is a number"),
+    "days in a list": ("date", {"deny": ["2020-01-01"]}, "date is a day; use min or max"),
+    "a certainty that is no number": ("language", {"min_score": float("nan")}, "is not a share"),
+    "a certainty beyond all": ("language", {"min_score": 65}, "65 is not a share"),
+    "a backslash": ("metadata.a\\b", {"deny": ["x"]}, "a metadata key with a backslash"),
+    "a thirteenth month": ("date", {"min": "2020-13-45"}, "'2020-13-45' is not a day"),
     "a certainty of words": ("num_words", {"min_score": 0.5}, "min_score belongs to language"),
     "a year for a day": ("date", {"min": 2020}, "write YYYY-MM-DD"),
     "a day of another form": ("date", {"max": "5 May 2020"}, "write YYYY-MM-DD"),
@@ -177,6 +209,16 @@ def test_what_cannot_be_a_rule_is_refused_by_name(case: str) -> None:
     signal, bound, message = REFUSED[case]
     with pytest.raises(ConfigError, match=message):
         check(signal, **bound)
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [("2k", 2000), ("1.5M", 1_500_000), ("30%", 0.3), (" 0.5 % ", 0.005), (7, 7), ("2020-01-01", "2020-01-01"), ("2", "2"), ("G1", "G1")],
+)  # fmt: skip
+def test_a_suffixed_number_is_a_number(written: Any, number: Any) -> None:
+    bound = build_section(Bound, {"min": written, "max": written}, "bound")
+    assert bound.min == bound.max == number
+    assert bound == build_section(Bound, {"min": number, "max": number}, "bound")
 
 
 def test_an_empty_bound_is_refused() -> None:

@@ -1,0 +1,86 @@
+"""What-if asks of stored signals what a change of the recipe would do, and refuses what only measuring could say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.flow import Work, run_recipe
+from app.profile import Profile
+from app.questions import what_if
+from app.recipe import load_recipe
+from app.report import Report
+from corpus.errors import ConfigError
+from corpus.lake import Lake, Manifest
+from tests.app.command import tilth
+from tests.app.small_lake import write_corpus
+
+RECIPE = """\
+name: asked
+catalog: catalog.yaml
+sources: [prose, code]
+curation:
+  rules: {num_words: {min: 12}}
+  near_duplicates: {jaccard: 0.7, num_perm: 64}
+  stop_if: {source_loss: 100%}
+holdout: {name: asked-heldout, documents_per_source: 14, max_share: 25%}
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("what_if")
+    write_corpus(folder)
+    (folder / "recipe.yaml").write_text(RECIPE, "utf-8")
+    return folder / "recipe.yaml"
+
+
+@pytest.fixture(scope="module")
+def lake(recipe: Path) -> Lake:
+    lake = Lake.open(recipe.parent / "lake")
+    curated(lake, recipe)
+    return lake
+
+
+def curated(lake: Lake, recipe: Path, *sets: str) -> Manifest:
+    work = run_recipe(Work(lake, load_recipe(recipe, sets), Profile(workers=1), Report(quiet=True)), "curate")
+    assert work.curated is not None
+    return work.curated.snapshot
+
+
+@pytest.mark.parametrize(
+    "change", ["holdout=null", "curation.rules.num_words.min=80", "curation.near_duplicates.jaccard=0.9"]
+)
+def test_the_answer_is_what_curating_would_decide(lake: Lake, recipe: Path, change: str) -> None:
+    flips = what_if(recipe, [change], lake)
+    decided = curated(lake, recipe, change, "name=other")
+    for found in flips:
+        assert found.after == {key: decided.summary["sources"][found.source][key] for key in found.after}
+        assert found.newly_kept - found.newly_dropped == found.after["kept"] - found.before["kept"]
+    assert sum(found.newly_kept + found.newly_dropped for found in flips) > 0
+
+
+def test_another_held_out_set_is_refused(lake: Lake, recipe: Path) -> None:
+    with pytest.raises(ConfigError, match=r"excludes the held-out set 'asked-heldout'.*`tilth curate .*`"):
+        what_if(recipe, ["holdout.name=other-heldout"], lake)
+    with pytest.raises(ConfigError, match=r"frozen with documents_per_source: 14; the recipe says 15"):
+        what_if(recipe, ["holdout.documents_per_source=15"], lake)
+    curated(lake, recipe, "holdout=null", "name=without")
+    with pytest.raises(ConfigError, match=r"excludes no held-out set.*`tilth curate .*`"):
+        what_if(recipe, ["name=without"], lake)
+
+
+def test_a_sample_is_no_change_of_the_recipe(lake: Lake, recipe: Path) -> None:
+    said = tilth("what-if", recipe, "--sample", "2%", "--lake", lake.root)
+    assert said.code == 2 and "--sample" in said.err
+
+
+@pytest.mark.parametrize(
+    "change", ["curation.rules.num_tokens.min=5", "curation.near_duplicates.keep=[num_tokens]"]
+)
+def test_a_rule_on_what_is_not_measured_is_refused_before_any_work(recipe: Path, change: str) -> None:
+    said = tilth("curate", recipe, "--set", change, "--lake", recipe.parent / "nowhere")
+    assert said.code == 2 and "num_tokens is not measured without a tokenizer" in said.err
+    assert not (recipe.parent / "nowhere").exists()
+    load_recipe(recipe, [change, "tokenizer={train: bpe}"])
