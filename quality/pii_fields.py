@@ -22,7 +22,7 @@ from corpus.schema import PII_TYPES
 Span = tuple[int, int, str]  # half-open bytes, and the type
 Find = Callable[[pa.Array], Sequence[Sequence[Span]]]
 _ALL = dict.fromkeys(PII_TYPES, "mask")
-_HINT = "[@0-9०-९０-９]"  # there is no personal data without
+_HINT = re.compile("[@0-9०-९０-９]")  # there is no personal data without
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*+"(?=(\s*:)?)|-?[0-9][0-9.eE+-]*')
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")  # in `homePhone`
 
@@ -44,7 +44,7 @@ def masked_fields(batch: pa.RecordBatch, find: Find) -> list[list[str | None]]:
 def _mask_all(values: Sequence[_Value], find: Find) -> list[str | None]:
     """Each text with placeholders, None where nothing was found in it."""
     masked: list[str | None] = [None] * len(values)
-    hinted = [row for row, value in enumerate(values) if _has_hint(value.text)]
+    hinted = [row for row, value in enumerate(values) if _HINT.search(value.text)]
     texts = [f"{values[row].label}\n{values[row].text}" for row in hinted]
     for row, found in zip(hinted, find(pa.array(texts, pa.large_string())), strict=True):
         before = len(values[row].label.encode()) + 1
@@ -55,24 +55,20 @@ def _mask_all(values: Sequence[_Value], find: Find) -> list[str | None]:
     return masked
 
 
-def _has_hint(text: str) -> bool:
-    return re.search(_HINT, text) is not None
-
-
 def _masked_metadata(column: pa.Array, find: Find) -> list[str | None]:
-    texts: list[str | None] = [None] * len(column)
+    texts = column.to_pylist()
+    hinted = pc.fill_null(pc.match_substring_regex(column, _HINT.pattern), False)
     places: list[tuple[int, int, int]] = []
     values: list[_Value] = []
-    for row in pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(column, _HINT), False)).to_pylist():
-        texts[row] = column[row].as_py()
-        for start, end, value in _values(column[row].as_py()):
+    for row in pc.indices_nonzero(hinted).to_pylist():
+        for start, end, value in _values(texts[row]):
             places.append((row, start, end))
             values.append(value)
     edits: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
     for (row, start, end), masked in zip(places, _mask_all(values, find), strict=True):
         if masked is not None:
             edits[row].append((start, end, json.dumps(masked, ensure_ascii=False)))
-    return [_replaced(texts[row] or "", edits[row]) if row in edits else None for row in range(len(column))]
+    return [_replaced(texts[row], edits[row]) if row in edits else None for row in range(len(column))]
 
 
 def _values(text: str) -> Iterator[tuple[int, int, _Value]]:
@@ -80,8 +76,9 @@ def _values(text: str) -> Iterator[tuple[int, int, _Value]]:
     label = ""
     for found in _LITERAL.finditer(text):
         literal, is_key = found.group(), found.group(1) is not None
-        said = json.loads(literal, strict=False) if literal.startswith('"') else literal
-        yield found.start(), found.end(), _Value("" if is_key else label, said)
+        said = literal.strip('"') if "\\" not in literal else str(json.loads(literal))
+        if _HINT.search(said):
+            yield found.start(), found.end(), _Value("" if is_key else label, said)
         if is_key:
             label = _HUMP.sub(" ", said)
 
