@@ -166,18 +166,21 @@ def test_what_is_not_there_is_said(lake: Lake, snapshot: Manifest) -> None:
 def test_a_held_out_partner_that_left_the_corpus_is_shown_from_the_set(tmp_path: Path) -> None:
 
     draw = random.Random(0)
-    text = prose(draw, 6)
+    text = f"{prose(draw, 6)} Write to {EMAIL}."
     write_files(tmp_path, {"law": [[text], [prose(draw)]]})
     lake, sources = Lake.open(tmp_path / "lake"), read_sources(tmp_path, ["law"])
     held = holdout(documents_per_source=10**6, max_share=1.0)
-    curate_folder(lake, tmp_path, held=held, sources=sources)
+    rules = curation(pii="keep")
+    curate_folder(lake, tmp_path, rules, held, sources=sources)
     (tmp_path / "law" / "a.jsonl").unlink()
     write_files(tmp_path, {"law": [[], [f"{text} One sentence more."]]})
-    made = curate_folder(lake, tmp_path, held=held, sources=sources).snapshot
+    made = curate_folder(lake, tmp_path, rules, held, sources=sources).snapshot
     near = documents_of(lake, made)[0]
     found = why(lake, made, near["doc_id"])
     assert found.decision["drop_reason"] == "near_held_out"
-    assert found.partner is not None and found.partner["text"] == text
+    assert found.partner is not None and found.partner["text"] == text.replace(EMAIL, "<EMAIL>")
+    raw = why(lake, made, near["doc_id"], raw=True).partner
+    assert raw is not None and raw["text"] == text
 
 
 # ── what if ──
