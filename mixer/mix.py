@@ -13,7 +13,7 @@ from corpus.schema import DATASETS
 from mixer.plan import MixPlan
 from mixer.static import Mixture, SourceTokens, build_plan, mixture_rows, notes
 
-VERSION = 1
+VERSION = 2
 
 
 def mix(
@@ -25,7 +25,7 @@ def mix(
     """
     identity = {
         "mixture": mixture.identity(), "tokens": tokens, "global_batch_tokens": global_batch_tokens, "sequence_length": sequence_length, "seed": seed,
-        "sources": list(sources) if sources is not None else None,
+        "sources": sorted(sources) if sources is not None else None,
     }  # fmt: skip
     parents = [("token_shards", shards.id)]
     id = artifact_id("mixture", "mix", VERSION, identity, parents)

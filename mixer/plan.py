@@ -296,7 +296,9 @@ class MixPlan:
     def _check_cap(self, number: int) -> None:
         """Refuse weights that would read a source beyond its cap: what earlier phases took, plus its share of the last."""
         source, last = self.sources[number], self.segments[-1]
-        room = source.max_epochs * source.num_sequences - int(self._counts_before[-1][number])
+        room = whole_sequences(source.max_epochs * source.num_sequences) - int(
+            self._counts_before[-1][number]
+        )
         length = self.num_sequences - last.first_sequence
         share = last.units[number] / UNITS
         # A share that meets the cap exactly is rounded to units, and each earlier phase may be a sequence ahead of its share.
@@ -332,10 +334,15 @@ class MixPlan:
         return cls(sources=sources, segments=segments, **fields)
 
 
+def whole_sequences(cap: float) -> int:
+    """A cap in sequences, of which a part cannot be read; 3 × 0.1 is not quite 0.3, so the last bits are forgiven."""
+    return math.floor(cap * (1 + 1e-12))
+
+
 def _over_cap(source: PlanSource, share: float, length: int, room: float, first: int) -> str:
     if source.num_sequences == 0:
         return f"source {source.name!r} has a weight of {share:.4g}, but its {source.num_tokens} tokens do not fill one sequence; give it 0"
-    taken = source.max_epochs * source.num_sequences - room
+    taken = whole_sequences(source.max_epochs * source.num_sequences) - room
     return (
         f"weight {share:.4g} for source {source.name!r} over {length} sequences means {(taken + share * length) / source.num_sequences:.2f} epochs "
         f"of its {source.num_sequences} sequences; the cap is {source.max_epochs:g}. From sequence {first} on it can have at most "

@@ -20,7 +20,7 @@ from mixer.global_batch import global_batch
 from mixer.groups import Group as Group
 from mixer.groups import SourceTokens as SourceTokens
 from mixer.groups import group_members
-from mixer.plan import MixPlan, make_plan, plan_source
+from mixer.plan import MixPlan, make_plan, plan_source, whole_sequences
 from mixer.token_shards import num_sequences
 
 _LATER = ("doremi", "swarm", "replay", "online")
@@ -94,19 +94,17 @@ class Mixture(Section):
 
 
 def resolve_weights(
-    mixture: Mixture, sources: Sequence[SourceTokens], budget_tokens: int
+    mixture: Mixture, sources: Sequence[SourceTokens], budget_tokens: int, sequence_length: int = 1
 ) -> dict[str, float]:
     """Shares of `budget_tokens` by source, add up to 1, none above `max_epochs` readings of its tokens.
 
-    What a source cannot take goes to the others of its group first, then to the other groups. ConfigError: a name in
+    A cap is whole sequences of `sequence_length`. What a source cannot take goes to the others of its group first, then to the other groups. ConfigError: a name in
     `weights` that is no source, topic or role; a source without a group; a budget that the caps do not allow.
     """
     groups = _groups(mixture, sources, budget_tokens)
-    caps = (
-        mixture.max_epochs
-        * np.array([source.num_tokens for source in sources], dtype=np.float64)
-        / budget_tokens
-    )
+    lengths = [source.num_tokens / sequence_length for source in sources]
+    readable = [whole_sequences(mixture.max_epochs * length) * sequence_length for length in lengths]
+    caps = np.array(readable, dtype=np.float64) / budget_tokens
     asked = np.array([group.share for group in groups])
     room = np.array([caps[list(group.members)][group.within > 0].sum() for group in groups])
     _check_budget(mixture, sources, budget_tokens, float(room[asked > 0].sum()))
@@ -196,7 +194,9 @@ def build_plan(
     """
     batch = global_batch(global_batch_tokens, sequence_length)
     steps = max(1, round(tokens / (batch * sequence_length)))
-    weights = resolve_weights(mixture, _usable(sources, sequence_length), steps * batch * sequence_length)
+    weights = resolve_weights(
+        mixture, _usable(sources, sequence_length), steps * batch * sequence_length, sequence_length
+    )
     planned = [
         plan_source(source.name, source.num_tokens, sequence_length, mixture.max_epochs, source.parts)
         for source in sources

@@ -22,12 +22,19 @@ from corpus.part import Part, sync_folder
 from corpus.schema import DATASETS
 from corpus.snapshot import SnapshotPart, kept_texts, snapshot_parts
 from mixer.token_shards import TokenStream, open_shard, write_shard
-from mixer.tokenizer import TokenCount, Tokenizer, library_version, load_tokenizer, train_bpe
+from mixer.tokenizer import (
+    TOKENIZER_FILES,
+    TokenCount,
+    Tokenizer,
+    library_version,
+    load_tokenizer,
+    train_bpe,
+)
 from quality.measure import measure
 from quality.pii import Pii
 
 VERSION = 1
-FIT_VERSION = 2  # of a tokenizer that is fitted here
+FIT_VERSION, IMPORT_VERSION = 3, 2  # of a tokenizer that is fitted here, and of one that is taken over
 
 
 # ── the tokenizer ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -69,19 +76,17 @@ def import_tokenizer(lake: Lake, folder: Path) -> Manifest:
     """A Hugging Face tokenizer folder as an artifact, so that the lake is whole without the folder."""
     loaded = load_tokenizer(folder)
     identity = {"path": loaded.fingerprint}
-    id = artifact_id("tokenizer", "import", VERSION, identity, [])
+    id = artifact_id("tokenizer", "import", IMPORT_VERSION, identity, [])
     if found := lake.find("tokenizer", id):
         return found
     staged = lake.stage()
     try:
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and (
-                path.suffix in (".json", ".txt", ".model") or path.name.startswith("tokenizer")
-            ):
-                shutil.copyfile(path, staged / path.name)
+        for name in TOKENIZER_FILES:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, staged / name)
         summary = {"vocab_size": loaded.vocab_size, "fingerprint": loaded.fingerprint}
         return lake.commit(
-            Manifest("tokenizer", id, "import", VERSION, identity, (), summary=summary), staged
+            Manifest("tokenizer", id, "import", IMPORT_VERSION, identity, (), summary=summary), staged
         )
     finally:
         shutil.rmtree(staged, ignore_errors=True)

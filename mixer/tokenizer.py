@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import tokenizers
-from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, decoders, models, pre_tokenizers, processors, trainers
 
 from corpus.errors import ConfigError
 from corpus.fingerprint import fingerprint, hash_file
@@ -30,16 +30,17 @@ from mixer.word_cache import WordCache
 # would warn. Whoever sets the variable keeps the last word.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-END_OF_TEXT = "<|endoftext|>"
+END_OF_TEXT, BEGIN_OF_TEXT = "<|endoftext|>", "<|begin_of_text|>"
 UINT16_VOCABULARY = 65_500  # from here on Megatron stores int32
-_FILES = (
+_OLDER_FORMATS = ("vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+# All that makes a tokenizer, and nothing of the model beside it: what is hashed, taken over and exported.
+TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
+    "chat_template.jinja",
+    *_OLDER_FORMATS,
 )
 
 
@@ -130,10 +131,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     `AutoTokenizer`, offline and without remote code. ConfigError: no tokenizer there, unreadable, or without EOS.
     """
     folder = Path(folder)
-    names = [name for name in _FILES if (folder / name).is_file()]
-    if not names:
+    names = [name for name in TOKENIZER_FILES if (folder / name).is_file()]
+    if not {"tokenizer.json", *_OLDER_FORMATS} & {*names}:
         raise ConfigError(
-            f"{folder} holds no tokenizer: expected a Hugging Face folder with tokenizer.json (or {', '.join(_FILES[4:])})"
+            f"{folder} holds no tokenizer: expected a Hugging Face folder with tokenizer.json (or {', '.join(_OLDER_FORMATS)})"
         )
     encoder, specials = _from_json(folder) if "tokenizer.json" in names else _from_transformers(folder)
     # A file may carry the settings of its last use; a corpus must be neither truncated nor padded.
@@ -215,13 +216,14 @@ _WORDS = r" ?[\p{L}\p{M}]+|\p{N}{1,3}| ?[^\s\p{L}\p{M}\p{N}]+|\s*[\r\n]+|\s+(?!\
 def train_bpe(texts: Iterator[str], vocab_size: int, folder: Path) -> Tokenizer:
     """Fit a byte-level BPE and save it as a plain Hugging Face folder; the same texts give the same bytes.
 
-    Any text can be encoded and decoded back exactly. EOS is `<|endoftext|>` (id 0), there is no BOS. Fewer tokens than
+    Any text can be encoded and decoded back exactly. EOS is `<|endoftext|>` (id 0), BOS `<|begin_of_text|>` (id 1): with
+    it the first token of a document is learned from the token that scoring conditions it on. Fewer tokens than
     `vocab_size` come out when no pair of tokens is left that occurs twice.
     """
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    if vocab_size <= len(alphabet):
+    alphabet, specials = sorted(pre_tokenizers.ByteLevel.alphabet()), [END_OF_TEXT, BEGIN_OF_TEXT]
+    if vocab_size < (least := len(alphabet) + len(specials)):
         raise ConfigError(
-            f"vocab_size is {vocab_size}; a byte-level tokenizer needs more than {len(alphabet)} (256 bytes and {END_OF_TEXT})"
+            f"vocab_size is {vocab_size}; a byte-level tokenizer needs {least} or more (256 bytes, {END_OF_TEXT} and {BEGIN_OF_TEXT})"
         )
     encoder = tokenizers.Tokenizer(models.BPE())
     encoder.pre_tokenizer = pre_tokenizers.Sequence(
@@ -234,16 +236,24 @@ def train_bpe(texts: Iterator[str], vocab_size: int, folder: Path) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=2,
-        special_tokens=[END_OF_TEXT],
+        special_tokens=specials,
         initial_alphabet=alphabet,
         show_progress=False,
     )
     encoder.train_from_iterator(_bounded(texts), trainer)
+    encoder.post_processor = (
+        processors.TemplateProcessing(  # for transformers; documents here add theirs themselves
+            single=f"{BEGIN_OF_TEXT} $A",
+            pair=f"{BEGIN_OF_TEXT} $A {BEGIN_OF_TEXT} $B",
+            special_tokens=[(BEGIN_OF_TEXT, encoder.token_to_id(BEGIN_OF_TEXT))],
+        )
+    )
     folder.mkdir(parents=True, exist_ok=True)
     encoder.save(str(folder / "tokenizer.json"))
     declared = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": END_OF_TEXT,
+        "bos_token": BEGIN_OF_TEXT,
         "clean_up_tokenization_spaces": False,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(declared, indent=2) + "\n", "utf-8")

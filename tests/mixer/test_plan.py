@@ -232,7 +232,7 @@ def test_an_appended_segment_may_use_what_is_left_of_the_cap() -> None:
 @given(st.integers(1, 60), st.floats(1, 5), st.integers(2, 6))
 def test_a_source_at_its_cap_is_never_a_whole_sequence_over(size: int, cap: float, k: int) -> None:
     total = 64 * math.ceil(size * cap * k / 64)
-    weight = size * cap / total
+    weight = math.floor(size * cap) / total
     sources = [plan_source("capped", size * L + 1, L, cap)] + [
         plan_source(f"s{i}", 10**6 * L, L) for i in range(k - 1)
     ]
@@ -245,7 +245,20 @@ def test_a_source_at_its_cap_is_never_a_whole_sequence_over(size: int, cap: floa
         global_batch_sequences=64,
         num_steps=total // 64,
     )
-    assert plan.counts(total)[0] < size * cap + 1
+    assert plan.counts(total)[0] <= size * cap
+
+
+def test_a_cap_is_whole_sequences() -> None:
+    """Of 7 sequences at most 2.5 times, 17 are read, not 18; the weight that would read 17.5 is refused."""
+    sources = [plan_source("small", 7 * L + 1, L, 2.5), plan_source("big", 9_999 * L, L)]
+
+    def planned(weight: float) -> MixPlan:
+        phases = [(0, {"small": weight, "big": 1 - weight})]
+        return make_plan(sources, phases, seed=0, sequence_length=L, global_batch_sequences=1, num_steps=100)
+
+    assert planned(0.17).counts(100)[0] == 17
+    with pytest.raises(ConfigError, match=r"at most 0\.17:"):
+        planned(0.175)
 
 
 def test_a_source_shorter_than_a_sequence_can_only_have_weight_0() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from corpus.config import build_section
 from corpus.errors import ConfigError
 from corpus.schema import DATASETS
+from mixer.plan import whole_sequences
 from mixer.static import (
     Mixture,
     SourceTokens,
@@ -93,10 +95,11 @@ def test_every_strategy_respects_the_caps_or_says_how_much_there_is(
     counts: list[int], weights: Any, budget: int, epochs: float
 ) -> None:
     sources = [replace(source, num_tokens=count) for source, count in zip(SOURCES, counts, strict=True)]
-    if epochs * sum(counts) < budget * (1 - 1e-6):
+    room = sum(whole_sequences(epochs * count) for count in counts)
+    if room < budget * (1 - 1e-6):
         with pytest.raises(ConfigError, match="cannot be met"):
             weigh(weights, budget, sources, max_epochs=epochs)
-    elif epochs * sum(counts) > budget:
+    elif room >= budget:
         found = weigh(weights, budget, sources, max_epochs=epochs)
         assert sum(found.values()) == pytest.approx(1, abs=1e-12)
         assert all(
@@ -209,6 +212,24 @@ def test_a_budget_that_just_fits_the_caps_makes_a_plan(counts: list[int], weight
     assert plan.num_tokens == 3 * usable
     for source in plan.sources:
         assert plan.consumed(plan.num_sequences)[source.name] == [source.num_sequences * 50] * 3
+
+
+@given(
+    st.lists(st.integers(60, 900), min_size=3, max_size=3),
+    st.sampled_from(["natural", "unimax", {"temperature": 2}, {"domain": 0.9, "general": 0.1}]),
+    st.floats(1, 4),
+    st.floats(0.3, 1),
+)
+def test_no_source_is_read_beyond_its_cap(
+    counts: list[int], weights: Any, epochs: float, share: float
+) -> None:
+    sources = [replace(source, num_tokens=count) for source, count in zip(SOURCES, counts, strict=True)]
+    room = sum(math.floor((count - 1) // 50 * epochs) for count in counts)
+    tokens = max(1, math.floor(room * share)) * 50
+    section = mixture(weights=weights, max_epochs=epochs)
+    plan = build_plan(section, sources, tokens=tokens, global_batch_tokens=50, sequence_length=50, seed=1)
+    for source, count in zip(plan.sources, plan.counts(plan.num_sequences).tolist(), strict=True):
+        assert count <= epochs * source.num_sequences + 1e-9
 
 
 def test_rows_fit_the_dataset_and_add_up() -> None:

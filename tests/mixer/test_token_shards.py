@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import mixer.token_shards as module
 from corpus.errors import LakeError
 from mixer.megatron import read_index, write_index
+from mixer.packing import pack
 from mixer.token_shards import Shard, TokenStream, num_sequences, open_shard, unused_tokens, write_shard
 from mixer.tokenizer import Tokenizer
 
@@ -55,6 +56,21 @@ def test_a_document_is_bos_tokens_eos_as_megatron_reads_it(
     assert parse_megatron(tmp_path / "part") == expected
     assert (tmp_path / "part.idx").read_bytes()[17] == (4 if wide else 8)
     assert shard.num_tokens == sum(map(len, expected))
+
+
+def test_training_predicts_the_first_token_from_what_scoring_gives_it(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    """A token that no target asks for is scored in a state that the model never learned from."""
+    texts = ["The quick brown fox", "over the lazy dog"]
+    shard = write_shard(tmp_path / "s", [(f"d{n}", text) for n, text in enumerate(texts)], tokenizer)
+    tokens = np.asarray(shard.tokens)
+    starts = np.zeros(len(tokens), np.bool_)
+    starts[shard.document_starts(0, len(tokens))] = True
+    packed = pack(tokens, starts)
+    opened = packed["input_ids"] == tokenizer.bos_id
+    assert packed["position_ids"][opened].tolist() == [0, 0]
+    assert packed["shift_labels"][opened].tolist() == [int(ids[0]) for ids in tokenizer.encode_batch(texts)]
 
 
 def test_the_table_lists_documents_in_order(tmp_path: Path, tokenizer: Tokenizer) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import mixer.tokenizer as module
 from corpus.errors import ConfigError
-from mixer.tokenizer import END_OF_TEXT, TokenCount, Tokenizer, load_tokenizer, train_bpe
+from mixer.tokenizer import BEGIN_OF_TEXT, END_OF_TEXT, TokenCount, Tokenizer, load_tokenizer, train_bpe
 
 _SENTENCE = "A door of the house, opened by 1234 keys. "
 
@@ -118,7 +118,7 @@ def test_a_folder_without_tokenizer_and_a_broken_one_are_refused(tmp_path: Path,
 
 
 def test_bos_is_taken_as_declared_in_either_form(own_folder: Path, tokenizer: Tokenizer) -> None:
-    assert tokenizer.bos_id is None
+    assert load_tokenizer(_declare(own_folder, bos_token=None)).bos_id is None
     assert load_tokenizer(_declare(own_folder, bos_token={"content": END_OF_TEXT})).bos_id == 0
 
 
@@ -166,9 +166,13 @@ def test_auto_tokenizer_loads_the_trained_folder_and_agrees(tokenizer: Tokenizer
 
     theirs = AutoTokenizer.from_pretrained(str(tokenizer.folder), local_files_only=True)
     text = "The dog minds 1234567 keys.\n\nकानून"
-    assert (theirs.eos_token, theirs.eos_token_id, theirs.bos_token_id) == (END_OF_TEXT, 0, None)
+    assert (theirs.eos_token, theirs.eos_token_id) == (END_OF_TEXT, 0) == (END_OF_TEXT, tokenizer.eos_id)
+    assert (theirs.bos_token, theirs.bos_token_id) == (BEGIN_OF_TEXT, 1) == (BEGIN_OF_TEXT, tokenizer.bos_id)
     assert theirs(text, add_special_tokens=False)["input_ids"] == tokenizer.encode_batch([text])[0].tolist()
-    assert theirs.decode(theirs(text)["input_ids"]) == text
+    assert theirs(text)["input_ids"] == [1, *tokenizer.encode_batch([text])[0]], (
+        "a model sees BOS first, as in training"
+    )
+    assert theirs.decode(theirs(text)["input_ids"], skip_special_tokens=True) == text
 
 
 def test_a_folder_in_an_older_format_is_converted(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -186,8 +190,8 @@ def test_a_folder_in_an_older_format_is_converted(tokenizer: Tokenizer, tmp_path
 
 
 def test_a_vocabulary_smaller_than_the_bytes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="needs more than 256"):
-        train_bpe(iter(["a"]), 256, tmp_path)
+    with pytest.raises(ConfigError, match="258 or more"):
+        train_bpe(iter(["a"]), 257, tmp_path)
 
 
 # ── the operator ────────────────────────────────────────────────────────────────────────────────────────────────────
