@@ -117,7 +117,7 @@ def check_references(work: Work) -> None:
     if base and base.run:
         base_run(work.lake, base.run)
     if holdout:
-        frozen(work.lake, holdout)
+        frozen(work.lake, holdout.of_sample(work.sample))
 
 
 # ── sources and the name ────────────────────────────────────────────────────────────────────────────────────────────

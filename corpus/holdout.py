@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from corpus.errors import ConfigError
 from corpus.lake import Lake, Manifest, artifact_id, now_utc
 from corpus.names import check_name
 
-VERSION = 1
+VERSION = 2
 _CANDIDATE = ["doc_id", "content_hash", "num_bytes"]
 
 
@@ -38,6 +38,15 @@ class Holdout(Section):
     @classmethod
     def _usable(cls, value: str) -> str:
         return check_name(value, "held-out set's name")
+
+    def of_sample(self, share: float) -> Holdout:
+        """This set for a sample of the documents: another set, under a name that no recipe can give.
+
+        >>> Holdout(name="legal-1").of_sample(0.02).name
+        'legal-1~sample-2%'
+        """
+        name = self.name if share >= 1 else f"{self.name}~sample-{100 * share:.12g}%"
+        return self.model_copy(update={"name": name})
 
 
 @dataclass(frozen=True)
@@ -96,12 +105,13 @@ def frozen(lake: Lake, config: Holdout) -> Manifest | None:
 
 
 def freeze(
-    lake: Lake, config: Holdout, rows: pa.Table, parents: list[tuple[str, str]], summary: Mapping[str, Any], write_files: Callable[[Path], None]
-) -> Manifest:  # fmt: skip
-    """Commit a drawn set (`rows` has the columns of `held_out`) and freeze its name; the first to freeze a name wins.
-
-    `write_files(folder)` adds what later stages need of the set (its shingle index) to the artifact's files.
-    """
+    lake: Lake,
+    config: Holdout,
+    rows: pa.Table,
+    parents: list[tuple[str, str]],
+    summary: Mapping[str, Any],
+) -> Manifest:
+    """Commit a drawn set (`rows` has the columns of `held_out`) and freeze its name; the first to freeze a name wins."""
     identity_ = {"name": config.name, "config": config.identity()}
     id = artifact_id("holdout", "draw", VERSION, identity_, parents)
     rows = rows.set_column(0, "holdout_id", pa.array([id] * rows.num_rows, pa.string()))
@@ -110,7 +120,6 @@ def freeze(
     try:
         hashes = pa.table({"content_hash": pa.array(sorted(rows["content_hash"].to_pylist()), pa.string())})
         pq.write_table(hashes, staged / "content_hashes.parquet")  # what may be shared without the text
-        write_files(staged)
         manifest = lake.commit(
             Manifest(
                 "holdout", id, "draw", VERSION, identity_, tuple(parents), {"held_out": (part,)}, summary=dict(summary)

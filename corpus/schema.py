@@ -75,6 +75,7 @@ OPERATORS: dict[str, pa.Schema] = {
     ),
     "minhash": _schema(doc_id=ID, num_shingles=_I, signature=SIGNATURE),
     "tokens": _schema(doc_id=ID, **TOKENS_SIGNALS),
+    "edited": _schema(doc_id=ID, edited_hash=ID),  # of the edited text; null where nothing is edited
     "held_out_overlap": _schema(doc_id=ID, **HELD_OUT_SIGNALS),
 }
 

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from corpus.edits import edit_text
 from corpus.errors import GuardStop
 from corpus.fingerprint import fingerprint
@@ -27,7 +30,7 @@ class SnapshotPart:
 
     source: str
     documents: Part
-    decisions: Part | None  # None while a held-out set is drawn
+    decisions: Part | None  # None before there are any
     pii: Part | None
     c4_lines: Part | None  # only where line cuts apply
     pii_actions: Mapping[str, str]
@@ -39,10 +42,17 @@ class SnapshotPart:
         Other rules that keep the same rows give the same key, so what was made of the texts is found again.
         """
         assert self.kept_hash is not None
-        return fingerprint({
-            "documents": self.documents.key, "kept": self.kept_hash, "pii": self.pii.key if self.pii else None, "cuts": self.c4_lines.key if self.c4_lines else None,
-            "masked": sorted(kind for kind, action in self.pii_actions.items() if action == "mask"), "version": EDITS_VERSION,
-        })  # fmt: skip
+        return fingerprint({"documents": self.documents.key, "kept": self.kept_hash, **self.edits()})
+
+    def edits(self) -> dict[str, Any]:
+        """Everything that decides how the documents of this part are edited."""
+        return {
+            "pii": self.pii.key if self.pii else None, "cuts": self.c4_lines.key if self.c4_lines else None, "masked": self.masked, "version": EDITS_VERSION,
+        }  # fmt: skip
+
+    @property
+    def masked(self) -> list[str]:
+        return sorted(kind for kind, action in self.pii_actions.items() if action == "mask")
 
 
 def snapshot_parts(lake: Lake, snapshot: Manifest) -> list[SnapshotPart]:
@@ -82,6 +92,30 @@ def edited_texts(lake: Lake, part: SnapshotPart, wanted: Any) -> Iterator[tuple[
             if row["text"] is not None:  # erased
                 cuts, spans = row.get("cuts") or (), row.get("spans") or ()
                 yield row["doc_id"], edit_text(row["text"], cuts, spans, part.pii_actions)
+
+
+def edited_rows(lake: Lake, part: SnapshotPart) -> pa.ChunkedArray:
+    """Which documents of a part have any edit."""
+    found = pa.chunked_array([pa.repeat(pa.scalar(False), part.documents.rows)])
+    if part.c4_lines:
+        cuts = lake.read_part(part.c4_lines, ["cuts"])["cuts"]
+        found = pc.or_kleene(found, pc.greater(pc.list_value_length(cuts), 0))
+    if part.pii and part.masked:
+        counts = lake.read_part(part.pii, [f"num_pii_{kind}" for kind in part.masked])
+        for count in counts.columns:
+            found = pc.or_kleene(found, pc.greater(count, 0))
+    return pc.fill_null(found, False)
+
+
+def edited_column(lake: Lake, part: SnapshotPart, among: Any = None) -> pa.ChunkedArray:
+    """The edited text of each document of a part that has edits, null elsewhere; only of those `among`, if that is given."""
+    wanted = edited_rows(lake, part)
+    wanted = wanted if among is None else pc.and_(wanted, among)
+    texts = dict(edited_texts(lake, part, wanted)) if pc.any(wanted).as_py() else {}
+    ids = lake.read_part(part.documents, ["doc_id"])["doc_id"].to_pylist() if texts else []
+    return pa.chunked_array([
+        pa.array([texts.get(doc_id) for doc_id in ids], pa.large_string()) if texts else pa.nulls(part.documents.rows, pa.large_string())
+    ])  # fmt: skip
 
 
 def check_guards(snapshot: Manifest, source_loss: float | None, cluster_size: int | None) -> None:

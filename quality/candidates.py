@@ -11,10 +11,12 @@ import polars as pl
 import pyarrow as pa
 
 from corpus.holdout import held_out_rows
+from corpus.ingest import content_hash
 from corpus.lake import Lake, Manifest
-from corpus.schema import DATASETS
+from corpus.schema import DATASETS, OPERATORS
 from quality.curation import Curation, SourceRules
 from quality.decide import SourceInput, held_out_failures, part_frames, passes, signals_of
+from quality.edited import NOTHING
 from quality.pairs import read_pairs
 from quality.verdicts import Verdicts, candidate_columns, find_duplicates
 
@@ -48,9 +50,14 @@ def _no_documents() -> pl.DataFrame:
     columns = {
         field.name: field for schema in (DATASETS["documents"], DATASETS["signals"]) for field in schema
     }
-    return pl.DataFrame(pl.from_arrow(pa.schema(columns.values()).empty_table()))
+    schema = pa.schema([*columns.values(), OPERATORS["edited"].field("edited_hash")])
+    return pl.DataFrame(pl.from_arrow(schema.empty_table()))
 
 
 def held_hashes(lake: Lake, held_out: Manifest | None) -> list[str]:
-    """The content hashes of a held-out set, sorted."""
-    return sorted(held_out_rows(lake, held_out)["content_hash"].to_pylist()) if held_out else []
+    """The content hashes of a held-out set's texts, unedited and edited, sorted."""
+    if held_out is None:
+        return []
+    rows = held_out_rows(lake, held_out)
+    edited = {content_hash(text) for text in rows["text"].to_pylist() if text is not None}
+    return sorted({*rows["content_hash"].to_pylist(), *edited} - {NOTHING})

@@ -37,7 +37,7 @@ def compile_kernels() -> None:
         operator(batch)
     with tempfile.TemporaryDirectory() as folder:
         HeldOutIndex.build(["a"], [TEXTS[0]], 5).save(Path(folder) / "index")
-        HeldOutOverlap(str(Path(folder) / "index"), "a")(batch)
+        HeldOutOverlap(str(Path(folder) / "index"), "a")(batch.append_column("edited_text", batch["text"]))
         compile_walk(Path(folder))
 
 

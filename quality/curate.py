@@ -29,14 +29,15 @@ from quality.decide import (
     decide_part,
     read_signals,
 )
+from quality.edited import Edited, source_edits
 from quality.funnel import add_tallies, tally_decisions
 from quality.held_out import HeldOutOverlap
 from quality.measure import Measured, measure
 from quality.near_duplicates import EDGES_VERSION, NearDuplicates, find_edges
-from quality.set_apart import held_out_set
+from quality.set_apart import held_out_index, held_out_set
 from quality.verdicts import Verdicts
 
-VERSION = 2
+VERSION = 3
 SMALL_ROWS = 20_000  # below this, starting workers costs more than deciding
 _EDGES_PER_PART = 1 << 21  # as text, the four ids of a pair take 128 bytes
 
@@ -56,15 +57,23 @@ def curate(
     documents = {name: manifest for name, (_, manifest) in sources.items()}
     measured = measure(lake, documents, operators(curation, tokens), workers, progress)
     edges = near_duplicate_edges(lake, documents, measured, curation.near_duplicates, say)
+    rules = {
+        name: curation.for_source(name, source.topic, source.role) for name, (source, _) in sources.items()
+    }
+    edits = {name: source_edits(curation, rules[name], measured[name]) for name in sources}
+    with_edits = {name: manifest for name, manifest in documents.items() if edits[name]}
+    for name, found in measure(lake, with_edits, [Edited()], workers, progress, edits=edits).items():
+        measured[name] |= found
     inputs = [
         SourceInput(name, source.role, source.topic, source.curated, manifest, measured[name])
         for name, (source, manifest) in sources.items()
     ]
-    rules = {found.name: curation.for_source(found.name, found.topic, found.role) for found in inputs}
-    held_out = held_out_set(lake, inputs, curation, rules, edges, holdout, say) if holdout else None
+    held_out = held_out_set(lake, inputs, curation, rules, edits, edges, holdout, say) if holdout else None
     if held_out:
-        index = HeldOutOverlap(str(lake.folder("holdout", held_out.id) / "files" / "index"), held_out.id)
-        overlaps = measure(lake, documents, [index], workers, progress, [("holdout", held_out.id)])
+        index = held_out_index(lake, held_out)
+        overlap = HeldOutOverlap(str(lake.folder(index.kind, index.id) / "files" / "index"), index.id)
+        parents = [(found.kind, found.id) for found in (held_out, index)]
+        overlaps = measure(lake, documents, [overlap], workers, progress, parents, edits)
         inputs = [replace(found, measured={**found.measured, **overlaps[found.name]}) for found in inputs]
     snapshot = decide(lake, inputs, curation, rules, edges, held_out, workers, progress)
     for guard in snapshot.summary["guards"]:

@@ -19,10 +19,11 @@ from corpus.own_fields import MASKED_FIELDS
 from corpus.part import Part
 from corpus.schema import DATASETS, FAILURE, MEASURED_SIGNALS, OPERATORS
 from quality.curation import Curation, SourceRules
+from quality.edited import NOTHING
 from quality.held_out import NEAR_CONTAINMENT, NEAR_JACCARD, near_held_out_rule
 from quality.verdicts import no_verdicts
 
-HELD_OUT_RULES = ("held_out", "near_held_out")
+EMPTY_RULE = "empty_after_cuts"
 _DOCUMENT_COLUMNS = ["doc_id", "content_hash", "num_bytes", "date", "own_id", "url", "metadata"]
 
 
@@ -58,7 +59,10 @@ def part_frames(
 def read_signals(
     lake: Lake, source: SourceInput, number: int, signals: Iterable[str] = MEASURED_SIGNALS
 ) -> pl.DataFrame:
-    """The measured signals of one part, with the document columns that rules may use. A column that was not measured is null."""
+    """The measured signals of one part, with the document columns that rules may use and the hash of its edited text.
+
+    A column that was not measured is null.
+    """
     part, asked = source.documents.parts("documents")[number], set(signals)
     table = lake.read_part(part, _DOCUMENT_COLUMNS)
     for name, manifest in source.measured.items():
@@ -67,12 +71,14 @@ def read_signals(
         ]
         if name == "pii":
             wanted += MASKED_FIELDS.values()
+        if name == "edited":
+            wanted.append("edited_hash")
         if wanted:
             measured = lake.read_part(manifest.parts(name)[number], wanted)
             for signal in wanted:
                 table = table.append_column(signal, measured[signal])
-    for signal, kind in MEASURED_SIGNALS.items():
-        if signal in asked and signal not in table.column_names:
+    for signal, kind in {**MEASURED_SIGNALS, "edited_hash": pa.string()}.items():
+        if signal in {*asked, "edited_hash"} and signal not in table.column_names:
             table = table.append_column(signal, pa.nulls(table.num_rows, kind))
     return pl.DataFrame(pl.from_arrow(table))
 
@@ -113,6 +119,8 @@ def failing(frame: pl.DataFrame, rules: SourceRules, curation: Curation) -> pl.D
     `frame` is what `with_metadata` gave.
     """
     checks = [rule.fails().alias(rule.name) for rule in rules.rules]
+    if rules.cut_lines:  # a text of which nothing is left is none, whatever the recipe says
+        checks.append((pl.col("edited_hash") == NOTHING).fill_null(False).alias(EMPTY_RULE))
     checks += [
         (pl.col(f"num_pii_{kind}") > 0).fill_null(False).alias(f"pii_{kind}")
         for kind, action in curation.pii.items()
@@ -131,7 +139,8 @@ def passes(frame: pl.DataFrame, rules: SourceRules, curation: Curation) -> pl.Se
 
 def held_out_failures(frame: pl.DataFrame, held_out: Iterable[str]) -> pl.DataFrame:
     """The two held-out rules: the text itself is held out, or it is too near to a held-out document."""
-    itself = pl.col("content_hash").is_in(pl.Series(sorted(held_out), dtype=pl.String).implode())
+    texts = pl.Series(sorted(held_out), dtype=pl.String).implode()
+    itself = pl.col("content_hash").is_in(texts) | pl.col("edited_hash").is_in(texts).fill_null(False)
     return frame.select(itself.alias("held_out"), (near_held_out_rule() & ~itself).alias("near_held_out"))
 
 
@@ -157,9 +166,9 @@ def decide_part(
         [*([own] if own.width else []), held_out_failures(frame, held_out), duplicate], how="horizontal"
     )
     reason = pl.coalesce(pl.when(name).then(pl.lit(name)) for name in failed.columns)
-    near_held = pl.col("drop_reason").is_in(HELD_OUT_RULES)
+    reason_is = pl.col("drop_reason").eq_missing  # a document that is held out itself has no partner
     partners = [
-        pl.when(near_held).then(held).otherwise(pl.col(other)).alias(name)
+        pl.when(reason_is("near_held_out")).then(held).when(~reason_is("held_out")).then(pl.col(other)).alias(name)
         for name, held, other in (
             ("partner", frame["held_out_partner"], "partner"), ("partner_jaccard", frame["held_out_jaccard"], "jaccard"),
             ("partner_containment", frame["held_out_containment"], "containment"),
@@ -234,7 +243,7 @@ def _described(name: str, near_threshold: str) -> tuple[str, str]:
         return f"num_{name}", "0"
     return {
         "held_out": ("content_hash", "in the held-out set"), "near_held_out": ("held_out_containment", f"jaccard {NEAR_JACCARD:g} or containment {NEAR_CONTAINMENT:g}"),
-        "exact_duplicate": ("duplicate_jaccard", "1"), "near_duplicate": ("duplicate_jaccard", near_threshold),
+        EMPTY_RULE: ("cut_byte_ratio", "no text is left"), "exact_duplicate": ("duplicate_jaccard", "1"), "near_duplicate": ("duplicate_jaccard", near_threshold),
     }[name]  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from quality.candidates import held_hashes, judge
 from quality.curate import edges_identity, operators
 from quality.curation import Curation, SourceRules
 from quality.decide import SourceInput, decide_part, part_frames
+from quality.edited import Edited, source_edits
 from quality.funnel import Tally, add_tallies, tally_decisions
 from quality.near_duplicates import EDGES_VERSION
 
@@ -133,7 +134,7 @@ def what_if(
     num_examples: int = 3,
 ) -> list[Flips]:  # fmt: skip
     """The decisions of `snapshot` beside those under other rules, from stored signals. Nothing is written."""
-    check_measured(inputs, curation, edges)
+    check_measured(inputs, curation, rules, edges)
     held = held_hashes(lake, held_out)
     verdicts = judge(lake, inputs, curation, rules, edges, held).by_part()
     before: dict[str, list[Part]] = {source.name: [] for source in inputs}
@@ -150,7 +151,12 @@ def what_if(
     return flips
 
 
-def check_measured(inputs: Sequence[SourceInput], curation: Curation, edges: Manifest | None) -> None:
+def check_measured(
+    inputs: Sequence[SourceInput],
+    curation: Curation,
+    rules: Mapping[str, SourceRules],
+    edges: Manifest | None,
+) -> None:
     """ConfigError if the change asks for a signal, or for pairs, that were not measured, or not with these settings."""
     for operator in operators(curation, None):
         wanted = json.loads(canonical_json(operator.identity()))
@@ -160,6 +166,14 @@ def check_measured(inputs: Sequence[SourceInput], curation: Curation, edges: Man
                 raise ConfigError(
                     f"this change needs {operator.name} measured again: {source.name} was not, or with other settings. Run `tilth curate` with it; what is measured already is kept."
                 )
+    for source in inputs:
+        edits = source_edits(curation, rules[source.name], source.measured)
+        edited = source.measured.get(Edited.name)
+        stored = (edited.version, edited.identity) if edited else None
+        if stored != ((Edited.version, Edited().identity() | {"edits": edits.identity()}) if edits else None):
+            raise ConfigError(
+                f"this change needs {Edited.name} measured again: other lines of {source.name} would be cut, or other data masked. Run `tilth curate` with it; what is measured already is kept."
+            )
     near = curation.near_duplicates
     found_pairs = (edges.version, edges.identity) if edges else None
     if near and found_pairs != (EDGES_VERSION, edges_identity(near)):

@@ -48,7 +48,8 @@ def near_held_out_rule() -> pl.Expr:
 class HeldOutIndex:
     """The shingles of the held-out documents, inverted.
 
-    `doc_ids` is sorted; documents are numbered in that order. `keys` holds the distinct shingle hashes, ascending. Keys of
+    A document may have several texts, each of which counts as one: its id then stands as often in `doc_ids`, which is
+    sorted; documents are numbered in that order. `keys` holds the distinct shingle hashes, ascending. Keys of
     the same documents form a group (boilerplate: a scan then counts per group, not per key): keys[i] belongs to the
     documents documents[postings[g]:postings[g + 1]], g = groups[i]. `sizes` are the documents' set sizes.
     """
@@ -64,14 +65,14 @@ class HeldOutIndex:
 
     @classmethod
     def build(cls, doc_ids: Sequence[str], texts: Any, ngram: int = 5) -> HeldOutIndex:
-        """From the held-out documents, in any order; `texts` is a list or an Arrow array. Ids must not repeat."""
+        """From the held-out documents, in any order; `texts` is a list or an Arrow array."""
         texts = (
             texts
             if isinstance(texts, (pa.Array, pa.ChunkedArray))
             else pa.array(list(texts), pa.large_string())
         )
         order = sorted(range(len(doc_ids)), key=doc_ids.__getitem__)
-        assert len(set(doc_ids)) == len(doc_ids) == len(texts), "one text for each id"
+        assert len(doc_ids) == len(texts), "one id for each text"
         offsets, hashes = shingle_hashes(as_large_string(texts).take(pa.array(order, pa.int64())), ngram)
         sizes = np.diff(offsets)
         owners = np.repeat(np.arange(len(order), dtype=np.int32), sizes)
@@ -96,11 +97,11 @@ class HeldOutIndex:
             arrays = [np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS]
         except (OSError, ValueError, EOFError) as error:
             raise LakeError(
-                f"cannot read the held-out index in {folder}: {error}. Build it again."
+                f"cannot read the held-out index in {folder}: {error}. Delete the folder {folder.parents[1]}: it is built again from the held-out set."
             ) from error
         if head["shingles"] != shingles_identity():
             raise LakeError(
-                f"the held-out index in {folder} was built with other Unicode data or shingles than this version has. Build it again."
+                f"the held-out index in {folder} was built with other Unicode data or shingles than this version has. Delete the folder {folder.parents[1]}: it is built again from the held-out set."
             )
         return cls(tuple(head["doc_ids"]), head["ngram"], head["shingles"], *arrays)
 
@@ -118,6 +119,19 @@ class HeldOutIndex:
             np.concatenate(columns) for columns in zip(empty, *counted, strict=True)
         )
         return np.round(jaccard, DIGITS), np.round(containment, DIGITS), partner
+
+    def greatest_overlap(self, texts: pa.Array, edited: pa.Array) -> tuple[Array, Array, Array]:
+        """`overlap` of texts or, where that is greater, of their edited forms (null where a text has none)."""
+        jaccard, containment, partner = self.overlap(texts)
+        at = np.flatnonzero(edited.is_valid())
+        again = self.overlap(edited.take(pa.array(at)))
+        jaccard[at] = np.maximum(jaccard[at], again[0])
+        more, equal = again[1] > containment[at], again[1] == containment[at]
+        partner[at] = np.where(
+            more, again[2], np.where(equal, np.minimum(partner[at], again[2]), partner[at])
+        )
+        containment[at] = np.maximum(containment[at], again[1])
+        return jaccard, containment, partner
 
     @functools.cached_property
     def _lookup(self) -> tuple[Any, ...]:
@@ -168,7 +182,7 @@ def _load_index(folder: str, key: str) -> HeldOutIndex:
 
 @dataclass(frozen=True)
 class HeldOutOverlap:
-    """The operator `held_out_overlap`: the greatest overlap of each document with any held-out one.
+    """The operator `held_out_overlap`: the greatest overlap of each document, edited or not, with any held-out one.
 
     `index_folder` is where `HeldOutIndex.save` wrote the index (circumstance); `index_key` says what it was built from, for
     instance the held-out set's id (identity). The index knows its n.
@@ -178,15 +192,16 @@ class HeldOutOverlap:
     index_key: str
 
     name: ClassVar[str] = "held_out_overlap"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
+    version: ClassVar[int] = 2
+    reads: ClassVar[tuple[str, ...]] = ("text", "edited_text")
 
     def identity(self) -> dict[str, object]:
         return {"index": self.index_key, "shingles": shingles_identity()}
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         index = _load_index(self.index_folder, self.index_key)
-        jaccard, containment, partner = index.overlap(batch.column("text"))
+        found = index.greatest_overlap(batch.column("text"), batch.column("edited_text"))
+        jaccard, containment, partner = found
         ids = pa.array(index.doc_ids, pa.string()).take(pa.array(partner, mask=partner < 0))
         columns = [batch.column("doc_id"), pa.array(jaccard), pa.array(containment), ids]
         return pa.RecordBatch.from_arrays(columns, schema=OPERATORS[self.name])

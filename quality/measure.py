@@ -16,11 +16,16 @@ from corpus.fingerprint import fingerprint
 from corpus.lake import Lake, Manifest, artifact_id
 from corpus.part import Part
 from corpus.schema import OPERATORS
+from corpus.snapshot import SnapshotPart, edited_column
+from quality.edited import SourceEdits
 
 BATCH_ROWS = 1024
 SMALL_BYTES = (
     1 << 20
 )  # stored text; below it, starting workers (seconds, for kernels and tables) costs more than measuring
+EDITED_TEXT = (
+    "edited_text"  # a column that an operator may read beside the documents': null where a text has no edits
+)
 Measured = dict[str, dict[str, Manifest]]  # source → operator name → its artifact
 
 
@@ -31,54 +36,68 @@ def measure(
     workers: int,
     progress: Progress | None = None,
     parents: Sequence[tuple[str, str]] = (),
+    edits: Mapping[str, SourceEdits] | None = None,
 ) -> Measured:
     """Every operator's artifact for every source; parts that are in the lake are not measured again.
 
-    `parents` are the artifacts, besides the documents, that the operators close over (a held-out set).
+    `parents` are the artifacts, besides the documents, that the operators close over (a held-out set); `edits`, by source,
+    make the edited texts for operators that read them.
     """
+    edited = {source: found for source, found in (edits or {}).items() if found}
     calls = [
         call
-        for manifest in documents.values()
-        for part in manifest.parts("documents")
-        if (call := _call(lake, part, operators))
+        for source, manifest in documents.items()
+        for number, part in enumerate(manifest.parts("documents"))
+        for edit in [edited[source].part(source, number, part) if source in edited else None]
+        if (call := _call(lake, part, operators, edit))
     ]
     large = sum(call.size for call in calls) > SMALL_BYTES
     run_calls(calls, workers if large else 1, "measure", progress)
     return {
-        source: {operator.name: _artifact(lake, manifest, operator, parents) for operator in operators}
+        source: {
+            operator.name: _artifact(lake, source, manifest, operator, parents, edited.get(source))
+            for operator in operators
+        }
         for source, manifest in documents.items()
     }
 
 
-def part_key(operator: Operator, part: Part) -> str:
-    return fingerprint(
-        {
-            "operator": operator.name,
-            "version": operator.version,
-            "identity": operator.identity(),
-            "input": part.key,
-        }
-    )
+def part_key(operator: Operator, part: Part, edits: SnapshotPart | None = None) -> str:
+    what = {
+        "operator": operator.name,
+        "version": operator.version,
+        "identity": operator.identity(),
+        "input": part.key,
+    }
+    return fingerprint(what | ({"edits": edits.edits()} if edits and EDITED_TEXT in operator.reads else {}))
 
 
-def _call(lake: Lake, part: Part, operators: Sequence[Operator]) -> Call | None:
+def _call(lake: Lake, part: Part, operators: Sequence[Operator], edits: SnapshotPart | None) -> Call | None:
     missing = [
         (operator, key)
         for operator in operators
-        if lake.task(operator.name, key := part_key(operator, part)) is None
+        if lake.task(operator.name, key := part_key(operator, part, edits)) is None
     ]
     return (
-        Call(f"documents part {part.key[:8]}", measure_part, (str(lake.root), part, missing), part.bytes)
+        Call(
+            f"documents part {part.key[:8]}", measure_part, (str(lake.root), part, missing, edits), part.bytes
+        )
         if missing
         else None
     )
 
 
-def measure_part(root: str, part: Part, operators: Sequence[tuple[Operator, str]]) -> None:
+def measure_part(
+    root: str, part: Part, operators: Sequence[tuple[Operator, str]], edits: SnapshotPart | None
+) -> None:
     """In a worker: read one part's text once, run each operator over it and commit each one's part."""
     lake = Lake(Path(root))
-    columns = sorted({"doc_id", *(name for operator, _ in operators for name in operator.reads)})
-    batches = lake.read_part(part, columns).combine_chunks().to_batches(max_chunksize=BATCH_ROWS)
+    columns = {"doc_id", *(name for operator, _ in operators for name in operator.reads)}
+    table = lake.read_part(part, sorted(columns - {EDITED_TEXT}))
+    if EDITED_TEXT in columns:
+        texts = edited_column(lake, edits) if edits else pa.nulls(part.rows, pa.large_string())
+        table = table.append_column(EDITED_TEXT, texts)
+    batches = table.combine_chunks().to_batches(max_chunksize=BATCH_ROWS)
     for operator, key in operators:
         results = [_checked(operator, batch) for batch in batches]
         table = pa.Table.from_batches(results, schema=OPERATORS[operator.name])
@@ -95,14 +114,22 @@ def _checked(operator: Operator, batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _artifact(
-    lake: Lake, documents: Manifest, operator: Operator, parents: Sequence[tuple[str, str]]
-) -> Manifest:
+    lake: Lake, source: str, documents: Manifest, operator: Operator, parents: Sequence[tuple[str, str]], edits: SourceEdits | None
+) -> Manifest:  # fmt: skip
     identity: dict[str, Any] = operator.identity()
     lineage = [("documents", documents.id), *parents]
+    if edits and EDITED_TEXT in operator.reads:
+        identity = identity | {"edits": edits.identity()}
+        lineage += edits.parents()
     id = artifact_id(operator.name, operator.name, operator.version, identity, lineage)
     if found := lake.find(operator.name, id):
         return found
-    records = [lake.task(operator.name, part_key(operator, part)) for part in documents.parts("documents")]
+    records = [
+        lake.task(
+            operator.name, part_key(operator, part, edits.part(source, number, part) if edits else None)
+        )
+        for number, part in enumerate(documents.parts("documents"))
+    ]
     parts = tuple(part for record in records if record for part in record.parts[operator.name])
     assert len(parts) == len(documents.parts("documents")), f"{operator.name}: a part was not measured"
     return lake.commit(

@@ -1,5 +1,7 @@
 """Verdicts across documents: which are dropped for another one. Exact copies first, then near-duplicates in keeper order.
 
+Copies are what a model would read twice: documents of one text, or of one text once lines are cut and data is masked.
+
 Documents that fail a rule by themselves are no candidates here: nothing is dropped for a text that is not kept. Finding
 the pairs is `quality.near_duplicates`; here the walk over them (`quality.walk`) becomes a row per document.
 """
@@ -55,11 +57,11 @@ def no_verdicts() -> pl.DataFrame:
 def candidate_columns(
     frame: pl.DataFrame, source: str, part: int, curated: bool, keep: Sequence[str]
 ) -> pl.DataFrame:
-    """What the duplicate rules need to know of a part's documents."""
+    """What the duplicate rules need to know of a part's documents; `trained_hash` is of the text with its edits, if any."""
     signals = [_column(key) for key in keep if key != "curated"]
     columns = dict.fromkeys(["doc_id", "content_hash", "num_bytes", *signals])
     places = {"curated": pl.lit(curated), "source": pl.lit(source), "part": pl.lit(part, pl.Int64)}
-    return frame.select(*columns, **places)
+    return frame.select(*columns, trained_hash=pl.coalesce("edited_hash", "content_hash"), **places)
 
 
 def _column(key: str) -> str:
@@ -80,12 +82,12 @@ def find_duplicates(candidates: pl.DataFrame, pairs: Pairs | None, curation: Cur
     """Which of the documents that pass all else are dropped for another.
 
     `candidates` has the columns of `candidate_columns`. A copy of a near-duplicate is one too, of the same keeper and as
-    near to it; an exact duplicate is what says the same as its keeper.
+    near to it; an exact duplicate is what says the same as its keeper, or does once both are edited.
     """
-    involved = pl.col("content_hash").is_duplicated() | pl.col("content_hash").is_in(
-        _contents(pairs).implode()
-    )
+    copied = pl.col("content_hash").is_duplicated() | pl.col("trained_hash").is_duplicated()
+    involved = copied | pl.col("content_hash").is_in(_contents(pairs).implode())
     ordered = keeper_order(candidates.filter(involved), curation.keep)
+    ordered = _as_one_content(ordered) if curation.exact_duplicates else ordered
     ordered = ordered.select("doc_id", "content_hash", "source", "part")
     firsts = ordered.unique("content_hash", keep="first", maintain_order=True).select(
         "content_hash", first="doc_id"
@@ -109,6 +111,13 @@ def find_duplicates(candidates: pl.DataFrame, pairs: Pairs | None, curation: Cur
     )
     kept = keepers.select("doc_id", "source", "part", "exact", "near", cluster="doc_id")
     return Verdicts(pl.concat([no_verdicts(), dropped, kept], how="diagonal").select(*SCHEMA), guards)
+
+
+def _as_one_content(ordered: pl.DataFrame) -> pl.DataFrame:
+    """Documents that are one text after their edits have the content of the first of them, whose pairs then count for all."""
+    firsts = ordered.unique("trained_hash", keep="first", maintain_order=True)
+    contents = firsts.select("trained_hash", "content_hash")
+    return ordered.drop("content_hash").join(contents, on="trained_hash", how="left", maintain_order="left")
 
 
 def _contents(pairs: Pairs | None) -> pl.Series:

@@ -94,6 +94,16 @@ def test_one_at_least_of_a_source_with_more_than_one_and_none_of_one() -> None:
 # ── frozen by name ──
 
 
+@given(st.floats(1e-6, 1, exclude_max=True), st.floats(1e-6, 1, exclude_max=True))
+def test_the_set_of_a_sample_has_a_name_of_its_own_that_no_recipe_can_give(one: float, two: float) -> None:
+    whole = config(documents_per_source=7)
+    found = whole.of_sample(one)
+    assert whole.of_sample(1.0) == whole and found.identity() == whole.identity()
+    assert (found.name == whole.of_sample(two).name) == (f"{100 * one:.12g}" == f"{100 * two:.12g}")
+    with pytest.raises(ConfigError, match="not usable"):
+        config(name=found.name)
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake.open(tmp_path / "lake")
@@ -105,9 +115,7 @@ def freeze_some(lake: Lake, config: Holdout, start: int = 0) -> Manifest:
         for i in range(start, start + 3)
     ]
     table = pa.Table.from_pylist(rows, schema=DATASETS["held_out"])
-    return freeze(
-        lake, config, table, [("documents", f"{start}")], {"n": 3}, lambda folder: (folder / "index").mkdir()
-    )
+    return freeze(lake, config, table, [("documents", f"{start}")], {"n": 3})
 
 
 def test_a_set_is_frozen_under_its_name_and_found_again(lake: Lake) -> None:
@@ -154,10 +162,11 @@ def test_a_name_that_is_no_name_is_refused(name: str) -> None:
         config(name=name)
 
 
-def test_a_failure_while_freezing_freezes_nothing(lake: Lake) -> None:
-    def fail(folder: Path) -> None:
+def test_a_failure_while_freezing_freezes_nothing(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
         raise ZeroDivisionError
 
+    monkeypatch.setattr(Lake, "commit", fail)
     with pytest.raises(ZeroDivisionError):
-        freeze(lake, config(), DATASETS["held_out"].empty_table(), [], {}, fail)
+        freeze(lake, config(), DATASETS["held_out"].empty_table(), [], {})
     assert frozen(lake, config()) is None and list((lake.root / ".staging").iterdir()) == []

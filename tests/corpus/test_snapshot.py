@@ -13,11 +13,17 @@ from corpus.errors import GuardStop
 from corpus.lake import Lake, Manifest
 from corpus.part import Part
 from corpus.schema import schema_of
-from corpus.snapshot import check_guards, edited_texts, kept_texts, snapshot_parts
+from corpus.snapshot import check_guards, edited_column, edited_texts, kept_texts, snapshot_parts
 
 TEXTS = ["mail ü@x.org now", "cut this\nkeep this", None, "plain", "dropped"]
 EDITS: dict[str, list[dict[str, Any]]] = {
-    "pii": [{"spans": [{"start": 5, "end": 13, "type": "email"}]}, {}, {}, {"spans": []}, {}],
+    "pii": [
+        {"spans": [{"start": 5, "end": 13, "type": "email"}], "num_pii_email": 1},
+        {},
+        {},
+        {"spans": []},
+        {},
+    ],
     "c4_lines": [{}, {"cuts": [{"start": 0, "end": 9, "reason": "policy"}]}, {}, {}, {}],
 }
 KEPT = [True, True, True, True, False]
@@ -97,6 +103,15 @@ def test_any_rows_of_a_part_can_be_read_edited(lake: Lake) -> None:
         ("a4", "dropped"),
     ]
     assert list(edited_texts(lake, part, pa.array([True, False, False]))) == []  # erased
+
+
+def test_the_edited_column_stands_row_for_row_and_is_null_where_nothing_is_edited(lake: Lake) -> None:
+    parts = snapshot_parts(lake, snapshot(lake))[:2]
+    assert edited_column(lake, parts[0]).to_pylist() == ["mail <EMAIL> now", "keep this"]
+    assert edited_column(lake, parts[0], pa.array([False, True])).to_pylist() == [None, "keep this"]
+    assert edited_column(lake, parts[1]).to_pylist() == [None] * 3
+    bare = replace(parts[0], pii=None, c4_lines=None)
+    assert edited_column(lake, bare).to_pylist() == [None] * 2 and bare.edits() != parts[0].edits()
 
 
 def test_a_text_key_hangs_on_what_is_kept_and_how_it_is_edited_and_on_nothing_else(lake: Lake) -> None:

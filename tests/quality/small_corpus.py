@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,36 @@ def small_corpus(documents: int = 24, seed: int = 0) -> dict[str, list[list[str]
     return {name: [texts[i::3] for i in range(3)] for name, texts in (("law", law), ("web", web))}
 
 
+def furniture(draw: random.Random, lines: int = 8) -> str:
+    """Lines that the c4 preset cuts."""
+    return "".join(f"We and our partners use cookies with {sentence(draw, 14)}\n" for _ in range(lines))
+
+
+def address(draw: random.Random) -> str:
+    name, host = ("".join(draw.choices("abcdefghijklmnop", k=8)) for _ in range(2))
+    return f"{name}@{host}.org"
+
+
+def furnished_corpus() -> dict[str, list[list[str]]]:
+    """Texts that are far apart until lines are cut and personal data is masked, then copies, near copies and containers."""
+    draw = random.Random(4)
+    files: dict[str, list[list[str]]] = {"law": [[], []], "web": [[], []]}
+    for number in range(16):
+        body = "".join(f"{sentence(draw, 10)}\n" for _ in range(6))
+        other = "".join(f"{sentence(draw, 10)}\n" for _ in range(7))
+        pages = [
+            furniture(draw) + body, body + furniture(draw), body, furniture(draw) + body + sentence(draw, 4),
+            other + furniture(draw) + body + other[::-1], furniture(draw) + other,
+        ]  # fmt: skip
+        pairs = [draw.sample(WORDS, 2) for _ in range(14)]
+        letters = [
+            " ".join(f"{one.capitalize()} {two}: {address(draw)}." for one, two in pairs) for _ in range(3)
+        ]
+        for i, text in enumerate([*pages, *letters, letters[0], " ".join(f"{a} {b}" for a, b in pairs)]):
+            files["law" if (number + i) % 2 else "web"][i % 2].append(text)
+    return files
+
+
 def write_files(folder: Path, sources: Sources, names: Iterable[str] = "abcdefghijklmnop") -> None:
     for source, files in sources.items():
         (folder / source).mkdir(parents=True, exist_ok=True)
@@ -137,12 +167,15 @@ def read_sources(folder: Path, names: Iterable[str] = ("law", "web"), **keys: An
 
 
 def curate_folder(
-    lake: Lake, folder: Path, rules: Curation | None = None, held: Holdout | None = None, workers: int = 1, sources: dict[str, Source] | None = None
+    lake: Lake, folder: Path, rules: Curation | None = None, held: Holdout | None = None, workers: int = 1, sources: dict[str, Source] | None = None,
+    sample: float = 1.0, say: Callable[[str], None] = lambda text: None,
 ) -> Curated:  # fmt: skip
     """Ingest the sources of a folder and curate them."""
     sources = sources or read_sources(folder)
     files = scan(lake, sources, "/")
-    documents = ingest(lake, {name: (source, files[name]) for name, source in sources.items()}, workers)
+    documents = ingest(
+        lake, {name: (source, files[name]) for name, source in sources.items()}, workers, sample
+    )
     return curate(
         lake,
         {name: (source, documents[name]) for name, source in sources.items()},
@@ -150,6 +183,7 @@ def curate_folder(
         held,
         None,
         workers,
+        say=say,
     )
 
 

@@ -18,6 +18,7 @@ from corpus.own_fields import MASKED_FIELDS
 from corpus.schema import DATASETS, DOCUMENTS, MEASURED_SIGNALS
 from quality.curation import Curation, SourceRules
 from quality.decide import SourceInput, decide_part, failing, held_out_failures, passes, signals_of
+from quality.edited import NOTHING
 from quality.verdicts import SCHEMA
 
 EMPTY = Manifest("documents", "d", "ingest", 1, {}, ())
@@ -27,6 +28,7 @@ SOURCE = SourceInput("s", "domain", "law", False, EMPTY, {})
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """What `read_signals` gives: document columns and every measured signal, null where it was not measured."""
     schema = pa.schema([
+        pa.field("edited_hash", pa.string()),
         *(DOCUMENTS.field(name) for name in ("doc_id", "content_hash", "num_bytes", "date", "own_id", "url", "metadata")),
         *(pa.field(name, kind) for name, kind in MEASURED_SIGNALS.items() if name != "num_bytes"),
         *(pa.field(name, pa.string()) for name in MASKED_FIELDS.values()),
@@ -304,3 +306,36 @@ def test_a_source_of_one_part_is_what_a_worker_gets() -> None:
     one = SourceInput("s", "domain", "law", True, manifest, {"pii": pii}).only(2)
     assert [part.key for part in one.documents.parts("documents")] == ["documents2"]
     assert [part.key for part in one.measured["pii"].parts("pii")] == ["pii2"]
+
+
+# ── edited texts ──
+
+
+def test_a_text_of_which_nothing_is_left_fails_by_itself_where_lines_are_cut() -> None:
+    rows = [{"edited_hash": NOTHING, "cut_byte_ratio": 0.97}, {"edited_hash": "e"}, {}]
+    cutting = curation(presets=["c4"], rules={"num_sentences_after_cuts": None}, pii={"ssn": "drop"})
+    reasons = [row["drop_reason"] for row in decide(rows, cutting)]
+    assert reasons == ["empty_after_cuts", None, None]
+    assert decide(rows, cutting)[0]["failures"] == [
+        {
+            "rule": "empty_after_cuts",
+            "signal": "cut_byte_ratio",
+            "value": "0.97",
+            "threshold": "no text is left",
+        }
+    ]
+    assert passes(frame(rows), rules_of(cutting), cutting).to_list() == [False, True, True]
+    uncut = curation(
+        presets=["c4"], rules={"num_sentences_after_cuts": None}, overrides={"s": {"c4_lines": None}}
+    )
+    assert [row["drop_reason"] for row in decide(rows, uncut)] == [None] * 3
+
+
+def test_a_text_that_edits_make_a_held_out_one_is_held_out_and_has_no_partner() -> None:
+    row = {"held_out_jaccard": 1.0, "held_out_containment": 1.0, "held_out_partner": "h"}
+    rows = decide(
+        [{**row, "edited_hash": "held"}, {**row, "content_hash": "held"}, row], curation(), ["held"]
+    )
+    assert [row["drop_reason"] for row in rows] == ["held_out", "held_out", "near_held_out"]
+    assert [row["partner"] for row in rows] == [None, None, "h"]
+    assert [row["partner_jaccard"] for row in rows] == [None, None, 1.0]

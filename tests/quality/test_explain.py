@@ -22,6 +22,7 @@ from tests.quality.small_corpus import (
     curate_folder,
     curation,
     documents_of,
+    furnished_corpus,
     holdout,
     kept_documents,
     prose,
@@ -228,6 +229,37 @@ def test_what_would_be_is_what_is_when_it_is_done(
             )
 
 
+EDITED_CHANGES: list[dict[str, Any]] = [
+    {"rules": {"num_words": {"min": 60}}}, {"exact_duplicates": False}, {"pii": {"email": "drop"}},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Path, Manifest]:
+    folder = tmp_path_factory.mktemp("furnished")
+    write_files(folder, furnished_corpus())
+    lake = Lake.open(folder / "lake")
+    return lake, folder, curate_folder(lake, folder, curation(presets=["c4"]), holdout()).snapshot
+
+
+@pytest.mark.parametrize("change", EDITED_CHANGES)
+def test_so_it_is_where_lines_are_cut_and_data_is_masked(
+    furnished: tuple[Lake, Path, Manifest], change: dict[str, Any]
+) -> None:
+    lake, folder, before = furnished
+    rules = curation(presets=["c4"], **change)
+    asked = ask(lake, before, rules)
+    done = curate_folder(lake, folder, rules, holdout()).snapshot
+    assert {name: flips.after for name, flips in asked.items()} == done.summary["sources"]
+    assert any(flips.newly_kept or flips.newly_dropped for flips in asked.values())
+
+
+def test_other_edits_cannot_be_asked_for(furnished: tuple[Lake, Path, Manifest]) -> None:
+    lake, _, before = furnished
+    with pytest.raises(ConfigError, match=r"edited measured again: other lines of web.*`tilth curate`"):
+        ask(lake, before, curation(presets=["c4"], overrides={"web": {"c4_lines": None}}))
+
+
 def test_asking_writes_nothing(lake: Lake, snapshot: Manifest) -> None:
     before = {path: path.stat().st_mtime_ns for path in lake.root.rglob("*")}
     ask(lake, snapshot, curation(rules={"num_words": {"min": 45}}))
@@ -242,7 +274,7 @@ def test_one_source_can_be_asked_for(lake: Lake, snapshot: Manifest) -> None:
 
 
 @pytest.mark.parametrize("keys", [
-    {"presets": ["c4"]}, {"near_duplicates": {"ngram": 3}}, {"near_duplicates": {"bands": 32}}, {"near_duplicates": {"num_perm": 64}},
+    {"presets": ["c4"]}, {"pii": "keep"}, {"pii": {"email": "keep"}}, {"near_duplicates": {"ngram": 3}}, {"near_duplicates": {"bands": 32}}, {"near_duplicates": {"num_perm": 64}},
 ])  # fmt: skip
 def test_what_was_not_measured_cannot_be_asked_for(
     lake: Lake, snapshot: Manifest, keys: dict[str, Any]

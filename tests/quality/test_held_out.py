@@ -56,6 +56,21 @@ def test_overlap_is_what_brute_force_finds(held: list[str], texts: list[str], n:
     assert overlaps(built(rows, n), [*texts]) == [brute_force(rows, text, n) for text in texts]
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(WORDS, max_size=12), st.lists(st.tuples(WORDS, st.none() | WORDS), max_size=6))
+def test_of_a_text_and_its_edited_form_the_greater_overlap_counts(
+    held: list[str], texts: list[tuple[str, str | None]]
+) -> None:
+    rows = [(f"id{i // 2:02}", text) for i, text in enumerate(held)]  # two texts of a document
+    index = built(rows, 2)
+    found = index.greatest_overlap(*(pa.array(column, pa.large_string()) for column in zip(*texts, strict=True))) if texts else ([], [], [])  # fmt: skip
+    for (text, edited), jaccard, containment, partner in zip(texts, *found, strict=True):
+        each = [brute_force(rows, form, 2) for form in (text, edited) if form is not None]
+        assert jaccard == max(j for j, _, _ in each) and containment == max(c for _, c, _ in each)
+        nearest = [name for _, c, name in each if c == containment and name is not None]
+        assert (index.doc_ids[partner] if partner >= 0 else None) == min(nearest, default=None)
+
+
 def test_overlap_is_exact_where_boilerplate_makes_large_groups() -> None:
     draw = random.Random(0)
     heads = [" ".join(f"head{k}w{i}" for i in range(20)) for k in range(3)]
@@ -122,7 +137,8 @@ def folder(tmp_path: Path) -> Path:
 def test_operator_gives_the_schema_row_for_row_and_does_not_depend_on_batches(folder: Path) -> None:
     texts = [" ".join(f"w{i * j % 13}" for j in range(3, 25)) for i in range(30)] + [None, ""]
     ids = [f"{i:032x}" for i in range(32)]
-    batch = pa.record_batch([pa.array(ids), pa.array(texts, pa.large_string())], names=["doc_id", "text"])
+    columns = [pa.array(ids), pa.array(texts, pa.large_string()), pa.nulls(32, pa.large_string())]
+    batch = pa.record_batch(columns, names=["doc_id", "text", "edited_text"])
     operator = pickle.loads(pickle.dumps(HeldOutOverlap(str(folder), "key")))
     whole = operator(batch)
     assert whole.schema == OPERATORS["held_out_overlap"] and whole.column("doc_id").to_pylist() == ids
@@ -153,10 +169,10 @@ def test_only_the_key_is_identity() -> None:
 
 def test_a_damaged_or_foreign_index_is_refused(folder: Path) -> None:
     np.save(folder / "sizes.npy", np.array([{"not": "numbers"}], object), allow_pickle=True)
-    with pytest.raises(LakeError, match="Build it again"):
+    with pytest.raises(LakeError, match="it is built again from the held-out set"):
         HeldOutIndex.load(folder)
     (folder / "sizes.npy").unlink()
-    with pytest.raises(LakeError, match="Build it again"):
+    with pytest.raises(LakeError, match="it is built again from the held-out set"):
         HeldOutIndex.load(folder)
 
 

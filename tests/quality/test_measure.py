@@ -11,10 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from corpus.ingest import content_hash
 from corpus.lake import Lake, Manifest
 from corpus.schema import DOCUMENTS, OPERATORS
 from quality import measure as module
+from quality.edited import Edited, SourceEdits
 from quality.measure import measure, part_key
+from quality.pii import Pii
 
 seen: list[tuple[str, int]] = []  # what ran in this process: (operator, rows of the batch)
 
@@ -170,3 +173,25 @@ def test_workers_give_the_same_artifacts(
         for found, workers in ((corpus, 1), (other, 2))
     ]
     assert made[0] == made[1]
+
+
+# ── edited texts ──
+
+
+def test_an_operator_of_edited_texts_gets_them_and_its_artifact_knows_the_edits(corpus: Corpus) -> None:
+    texts = (["mail a@b.org now", "plain words"], ["write to c@d.org"])
+    made = corpus.documents("s", *texts)
+    pii = measure(corpus.lake, {"s": made}, [Pii()], 1)["s"]["pii"]
+    edits = {"s": SourceEdits(("email",), pii, None)}
+    found = measure(corpus.lake, {"s": made}, [Edited(), Length()], 1, edits=edits)["s"]
+    hashes = [
+        hash for part in found["edited"].parts("edited") for hash in corpus.lake.read_part(part)["edited_hash"].to_pylist()
+    ]  # fmt: skip
+    assert hashes == [content_hash("mail <EMAIL> now"), None, content_hash("write to <EMAIL>")]
+    assert found["edited"].parent("pii") == pii.id
+    assert found["edited"].identity["edits"] == {"masked": ["email"], "cut_lines": False}
+    assert found == measure(corpus.lake, {"s": made}, [Edited(), Length()], 1, edits=edits)["s"]
+    # what reads no edited text is the same whatever the edits; without edits every document is as it was
+    bare = measure(corpus.lake, {"s": made}, [Edited(), Length()], 1)["s"]
+    assert bare["tokens"] == found["tokens"] and bare["edited"].id != found["edited"].id
+    assert [corpus.lake.read_part(part)["edited_hash"].null_count for part in bare["edited"].parts("edited")] == [2, 1]  # fmt: skip

@@ -12,13 +12,20 @@ import pytest
 from corpus.holdout import held_out_rows
 from corpus.ingest import content_hash
 from corpus.lake import Lake, Manifest
+from corpus.snapshot import kept_texts, snapshot_parts
+from quality import held_out, set_apart
+from quality.curate import Curated
+from quality.shingles import shingles_identity
 from tests.quality.small_corpus import (
     EMAIL,
     SSN,
+    WORDS,
     Sources,
     curate_folder,
     curation,
     documents_of,
+    furnished_corpus,
+    furniture,
     holdout,
     prose,
     read_sources,
@@ -218,3 +225,156 @@ def test_what_fails_a_rule_or_is_a_duplicate_is_not_held_out(tmp_path: Path) -> 
     assert set(held_out_rows(lake, made.holdout)["doc_id"].to_pylist()) == kept
     after = rows_of(lake, made.snapshot, "decisions")
     assert not any(row["kept"] for row in after if row["doc_id"] in kept)
+
+
+# ── edited texts: what is trained on is not what is measured ──
+
+
+CUTS_WEB = {
+    "presets": ["c4"],
+    "rules": {"num_words": {"min": 5}, "num_sentences_after_cuts": {"min": 1}},
+    "overrides": {"law": {"c4_lines": None}},
+}
+
+
+def trained_texts(lake: Lake, snapshot: Manifest) -> list[str]:
+    return [text for part in snapshot_parts(lake, snapshot) for _, text in kept_texts(lake, part)]
+
+
+@pytest.mark.parametrize("keys", [{"presets": ["c4"]}, CUTS_WEB, {"near_duplicates": None}, {"pii": "keep"}])
+def test_no_text_that_is_trained_on_is_near_a_held_out_one(tmp_path: Path, keys: dict[str, object]) -> None:
+    write_files(tmp_path, furnished_corpus())
+    lake = Lake.open(tmp_path / "lake")
+    made = curate_folder(lake, tmp_path, curation(**keys), holdout(documents_per_source=8))
+    assert made.holdout is not None
+    edited = held_out_rows(lake, made.holdout)["text"].to_pylist()
+    hidden = {*edited, *raw_texts(lake, made.snapshot, made.holdout)}
+    trained = trained_texts(lake, made.snapshot)
+    assert len(edited) >= 6 and len(trained) >= 20
+    assert [text for text in trained if any(is_near(text, held) for held in hidden)] == []
+    assert len({content_hash(text) for text in trained}) == len(trained), "copies"
+
+
+def test_nor_if_the_set_was_frozen_under_other_edits(tmp_path: Path) -> None:
+    write_files(tmp_path, furnished_corpus())
+    lake = Lake.open(tmp_path / "lake")
+    first = curate_folder(lake, tmp_path, curation(pii="keep"), holdout(documents_per_source=8)).holdout
+    made = curate_folder(lake, tmp_path, curation(presets=["c4"]), holdout(documents_per_source=8))
+    assert first is not None and made.holdout == first
+    hidden = held_out_rows(lake, first)["text"].to_pylist()
+    trained = trained_texts(lake, made.snapshot)
+    assert [text for text in trained if any(is_near(text, held) for held in hidden)] == []
+
+
+def test_a_document_of_which_no_line_is_left_is_neither_kept_nor_held_out(tmp_path: Path) -> None:
+    draw = random.Random(5)
+    menus = ["\n\n".join(" ".join(draw.choices(WORDS, k=2)) for _ in range(30)) for _ in range(12)]
+    texts = [prose(draw, 6) for _ in range(12)]
+    write_files(tmp_path, {"law": [[*menus, *texts]]})
+    lake = Lake.open(tmp_path / "lake")
+    rules = curation(presets=["c4"], rules={"num_sentences_after_cuts": None})
+    everything = holdout(documents_per_source=10**6, max_share=0.5)
+    made = curate_folder(lake, tmp_path, rules, everything, sources=read_sources(tmp_path, ["law"]))
+    assert made.holdout is not None
+    assert {row["text"] for row in held_out_rows(lake, made.holdout).to_pylist()} <= set(texts)
+    reasons = verdicts(lake, made.snapshot)
+    assert {reasons[text] for text in menus} == {"empty_after_cuts"}
+    assert "" not in trained_texts(lake, made.snapshot)
+    row = next(
+        row for row in rows_of(lake, made.snapshot, "decisions") if row["drop_reason"] == "empty_after_cuts"
+    )
+    (failure,) = row["failures"]
+    assert (failure["signal"], failure["threshold"]) == ("cut_byte_ratio", "no text is left")
+    assert made.snapshot.summary["sources"]["law"]["first"]["empty_after_cuts"] == len(menus)
+
+
+def test_a_held_out_text_is_long_enough_after_its_edits_too(tmp_path: Path) -> None:
+    draw = random.Random(6)
+    texts = [furniture(draw) + sentence(draw, 9) for _ in range(8)]
+    write_files(tmp_path, {"law": [[*texts, *(prose(draw) for _ in range(8))]]})
+    lake = Lake.open(tmp_path / "lake")
+    rules = curation(presets=["c4"], rules={"num_sentences_after_cuts": None, "num_words": {"min": 1}})
+    everything = holdout(documents_per_source=10**6, max_share=1.0)
+    made = curate_folder(lake, tmp_path, rules, everything, sources=read_sources(tmp_path, ["law"]))
+    assert made.holdout is not None
+    rows = held_out_rows(lake, made.holdout).to_pylist()
+    assert len(rows) == 8 and all(len(shingles(row["text"])) > 5 for row in rows)
+
+
+def test_a_held_out_document_has_no_partner_and_one_near_it_has(
+    crowded: tuple[Lake, Manifest, Manifest],
+) -> None:
+    lake, snapshot, held = crowded
+    ids = set(held_out_rows(lake, held)["doc_id"].to_pylist())
+    for row in rows_of(lake, snapshot, "decisions"):
+        if row["drop_reason"] == "held_out":
+            assert row["partner"] is row["partner_jaccard"] is row["partner_containment"] is None
+        if row["drop_reason"] == "near_held_out":
+            assert row["partner"] in ids - {row["doc_id"]} and row["partner_containment"] > 0
+
+
+# ── frozen sets ──
+
+
+def curate_saying(
+    lake: Lake, folder: Path, *names: str, sample: float = 1.0, **keys: object
+) -> tuple[Curated, str]:
+    said: list[str] = []
+    sources, held = read_sources(folder, names), holdout(**keys)
+    made = curate_folder(lake, folder, held=held, sources=sources, sample=sample, say=said.append)
+    return made, "\n".join(said)
+
+
+def test_a_sample_freezes_a_set_of_its_own(tmp_path: Path) -> None:
+    draw = random.Random(7)
+    write_files(tmp_path, {"law": [[prose(draw) for _ in range(80)]]})
+    lake = Lake.open(tmp_path / "lake")
+    few, said = curate_saying(lake, tmp_path, "law", sample=0.2, documents_per_source=20)
+    assert few.holdout is not None and few.holdout.identity["name"] == "set-1~sample-20%"
+    assert "set-1~sample-20%" in said and "set-1 itself" in said
+    all_, said = curate_saying(lake, tmp_path, "law", documents_per_source=20)
+    assert all_.holdout is not None and all_.holdout.identity["name"] == "set-1" and "~" not in said
+    assert all_.holdout.rows("held_out") > few.holdout.rows("held_out")
+    assert curate_saying(lake, tmp_path, "law", sample=0.2, documents_per_source=20)[0] == few
+    assert curate_saying(lake, tmp_path, "law", documents_per_source=20)[0] == all_
+
+
+def test_a_frozen_set_says_which_sources_it_has_none_of_and_which_documents_are_gone(tmp_path: Path) -> None:
+    draw = random.Random(8)
+    law, web, new = ([prose(draw) for _ in range(12)] for _ in range(3))
+    write_files(tmp_path, {"law": [law], "web": [web]})
+    lake = Lake.open(tmp_path / "lake")
+    first, said = curate_saying(lake, tmp_path, "law", "web")
+    assert first.holdout is not None and said.count("\n") == 1  # near-duplicates, the draw
+    again, said = curate_saying(lake, tmp_path, "law", "web")
+    assert again == first and said == ""
+    held = {row["text"] for row in held_out_rows(lake, first.holdout).to_pylist()}
+    write_files(
+        tmp_path, {"law": [[text for text in law if text not in held]], "new": [new], "one": [[prose(draw)]]}
+    )
+    later, said = curate_saying(lake, tmp_path, "law", "new", "one")
+    assert later.holdout == first.holdout
+    assert "new: the held-out set set-1 has none of it, since it was frozen before" in said
+    assert "give holdout another name" in said and "one:" not in said
+    num_law, num_web = (first.holdout.summary["sources"][name]["documents"] for name in ("law", "web"))
+    assert (
+        f"law: {num_law} of its {num_law} documents in the held-out set set-1 are not in this corpus" in said
+    )
+    assert (
+        f"web: {num_web} of its {num_web} documents in the held-out set set-1 are not in this corpus" in said
+    )
+
+
+def test_other_unicode_data_build_the_index_again_and_leave_the_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(tmp_path, furnished_corpus())
+    lake = Lake.open(tmp_path / "lake")
+    first = curate_folder(lake, tmp_path, held=holdout())
+    newer = {**shingles_identity(), "words": "another Unicode"}
+    for module in (held_out, set_apart):
+        monkeypatch.setattr(module, "shingles_identity", lambda: newer)
+    made = curate_folder(lake, tmp_path, held=holdout())
+    assert made.holdout == first.holdout and made.snapshot.id != first.snapshot.id
+    assert verdicts(lake, made.snapshot) == verdicts(lake, first.snapshot)
+    assert len(lake.artifacts("held_out_index")) == 2

@@ -29,13 +29,15 @@ def candidates(documents: list[Document]) -> pl.DataFrame:
     schema = {
         "doc_id": pl.String,
         "content_hash": pl.String,
+        "edited_hash": pl.String,
         "num_bytes": pl.Int64,
         "curated": pl.Boolean,
         "date": pl.Datetime,
         "num_chars": pl.Int64,
     }
-    rows = [{"num_bytes": 1, "date": None, **document} for document in documents]
+    rows = [{"num_bytes": 1, "date": None, "edited_hash": None, **document} for document in documents]
     frame = pl.DataFrame(rows, schema=schema)
+    frame = frame.with_columns(trained_hash=pl.coalesce("edited_hash", "content_hash"))
     return frame.with_columns(source=pl.lit("s"), part=pl.arange(pl.len(), dtype=pl.Int64) // 3)
 
 
@@ -169,6 +171,35 @@ def test_a_copy_of_a_near_duplicate_is_one_too_of_the_same_keeper() -> None:
     assert dropped == {"a": ("exact", "b", 1.0), "c": ("near", "b", 0.9), "d": ("near", "b", 0.9)}
 
 
+@given(corpora(), st.data())
+def test_of_documents_that_are_one_text_after_their_edits_one_is_kept(
+    case: tuple[list[Document], list[Edge]], data: st.DataObject
+) -> None:
+    documents, edges = case
+    for (
+        document
+    ) in documents:  # cut or masked to one of three texts, to that of an unedited one, or not at all
+        document["edited_hash"] = data.draw(st.sampled_from(["e0", "e1", "e2", "c0", None]))
+    verdicts = find_duplicates(candidates(documents), pairs(edges), curation())
+    dropped = found(verdicts.dropped)
+    kept = [document for document in documents if document["doc_id"] not in dropped]
+    for hashes in ([d["edited_hash"] or d["content_hash"] for d in kept], [d["content_hash"] for d in kept]):
+        assert len(set(hashes)) == len(hashes)
+    assert {keeper for _, keeper, _ in dropped.values()} <= {document["doc_id"] for document in kept}
+    near = {frozenset((f"c{a}", f"c{b}")) for a, b, jaccard in edges if jaccard >= 0.8}
+    contents = [document["content_hash"] for document in kept]
+    assert not any(frozenset((one, two)) in near for i, one in enumerate(contents) for two in contents[:i])
+
+
+def test_copies_by_their_edits_are_told_apart_where_exact_copies_may_stay() -> None:
+    rows = [{**row, "edited_hash": "e"} for row in COPIES]
+    dropped = found(find_duplicates(candidates(rows), None, curation()).dropped)
+    assert dropped == dict.fromkeys("acd", ("exact", "b", 1.0))
+    stay = curation(exact_duplicates=False)
+    near = pairs([(1, 2, 0.9)])
+    assert set(found(find_duplicates(candidates(rows), near, stay).dropped)) == {"c", "d"}
+
+
 def test_exact_copies_may_stay_and_near_ones_may() -> None:
     table = pairs([(1, 2, 0.9)])
     near_only = found(find_duplicates(candidates(COPIES), table, curation(exact_duplicates=False)).dropped)
@@ -200,7 +231,7 @@ def test_the_keeper_is_curated_then_new_then_long_then_the_smallest_content() ->
 def test_any_measured_signal_can_say_who_is_kept() -> None:
     keep = ["num_bytes", "num_chars", "length", "num_words", "curated"]
     frame = pl.DataFrame({
-        "doc_id": ["a", "b"], "content_hash": ["c", "c"], "num_bytes": [3, 3], "num_chars": [3, 3], "num_words": [1, 2], "date": [None, None],
+        "doc_id": ["a", "b"], "content_hash": ["c", "c"], "edited_hash": [None, "e"], "num_bytes": [3, 3], "num_chars": [3, 3], "num_words": [1, 2], "date": [None, None],
     })  # fmt: skip
     rows = candidate_columns(frame, "s", 0, False, keep)
     assert keeper_order(rows, keep)["doc_id"].to_list() == ["b", "a"]
