@@ -1,13 +1,15 @@
 """Items: the questions of a multiple-choice task, found by content, with what was left out and why.
 
-Neither file names nor their order change anything. A row that cannot be scored is reported, never lost: rows read =
-items + examples + rejects. How cells are read is in `evals.task_rows`, which choice is right in `evals.answer`.
+Neither the files' order nor their names change what is asked; of several files without a source column each name is a
+source, so a new one is another slice to report. A row that cannot be scored is reported, never lost: rows read = items +
+examples + rejects. How cells are read is in `evals.task_rows`, which choice is right in `evals.answer`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,11 @@ class TaskItems:
         return fingerprint(sorted([item.item, item.cluster] for item in self.items))
 
     @property
+    def slices_hash(self) -> str:
+        """What the scores are reported under: the role of the task and the source of every item."""
+        return fingerprint([self.config.role, sorted([item.item, item.source] for item in self.items)])
+
+    @property
     def shots_hash(self) -> str:
         return fingerprint([shot.item for shot in self.shots])
 
@@ -61,10 +68,6 @@ class TaskItems:
     def task_hash(self) -> str:
         """Scores with different task hashes are not comparable: other items, other prompts or other examples."""
         return fingerprint([self.items_hash, self.prompt_hash, self.shots_hash])
-
-    def subset(self, num_items: int) -> TaskItems:
-        """A fixed sample for fast evaluations: the items with the smallest hashes, so the same ones in every run."""
-        return replace(self, items=self.items[:num_items])
 
     def context_of(self, item: Item) -> str:
         """Everything the model reads before the choice: description, examples with their answers, question."""
@@ -258,6 +261,8 @@ def _optional(cells: Cells, column: Column | None) -> str:
 def _text(value: Any, what: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise _Bad(f"missing_{what}" if value is None else "wrong_type")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _Bad("not_a_number")
     text = str(value).strip()
     if not text:
         raise _Bad(f"missing_{what}")

@@ -27,13 +27,14 @@ COMPOSITE_VERSION = 1  # of the weights and chance table that composites use
 
 
 class TaskHeader(Section):
-    """What a task's scores rest on. Two scorecards with different task hashes are not compared."""
+    """What a task's scores rest on, and what they are reported under. Two scorecards that differ in it are not compared."""
 
     task_hash: str = identity()
     items_hash: str = identity()
     prompt_hash: str = identity("")
     shots_hash: str = identity("")
     num_fewshot: int = identity(0)
+    slices_hash: str = identity("", absent_means="")  # a held-out set has its roles and sources in its id
 
 
 class Windowing(Section):
@@ -71,6 +72,7 @@ def task_header(items: TaskItems) -> TaskHeader:
         prompt_hash=items.prompt_hash,
         shots_hash=items.shots_hash,
         num_fewshot=len(items.shots),
+        slices_hash=items.slices_hash,
     )
 
 
@@ -224,7 +226,8 @@ def check_comparable(first: Scorecard, second: Scorecard) -> list[str]:
 
 def _task_differences(task: str, a: TaskHeader, b: TaskHeader) -> list[str]:
     if a.task_hash == b.task_hash:
-        return []
+        same = a.slices_hash == b.slices_hash
+        return [] if same else [f"{task} is reported under different roles or sources"]
     found = []
     if a.num_fewshot != b.num_fewshot:
         found.append(f"{task} was shown {a.num_fewshot} and {b.num_fewshot} examples")

@@ -6,12 +6,12 @@ lake's held-out set. Scores are made in `evals.scorer`; suites and other people'
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 from pydantic import ValidationInfo, field_validator
 
-from corpus.config import Count, Section, build_section, circumstance, identity
+from corpus.config import Count, Section, circumstance, identity
 from corpus.fingerprint import fingerprint, hash_bytes
 from evals.prompt import Prompt
 
@@ -59,7 +59,7 @@ class TaskConfig(Prompt):
     fewshot_path: str | None = circumstance(
         None, description="files the examples come from; else the first items, which are then not scored"
     )
-    role: Literal["domain", "general"] = circumstance("domain")
+    role: Literal["domain", "general"] = identity("domain", absent_means="domain")
     topic: str = circumstance("")
     license: str = circumstance("")
     language: str | list[str] = circumstance("")
@@ -77,11 +77,6 @@ class TaskConfig(Prompt):
         if value < 0:
             raise ValueError(f"{value} examples cannot be shown; write 0 or more")
         return value
-
-
-def build_task(tree: Mapping[str, Any], name: str) -> TaskConfig:
-    """A task from its mapping in the catalog."""
-    return build_section(TaskConfig, dict(tree), f"tasks.{name}")
 
 
 def holdout_hash(doc_ids: Iterable[str], texts: Iterable[str]) -> str:

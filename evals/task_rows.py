@@ -71,25 +71,55 @@ def read_rows(path: str, data: bytes, format: str | None, header: bool) -> Itera
 def _csv_rows(data: bytes, header: bool, delimiter: str) -> Iterator[tuple[int, Cells | str]]:
     csv.field_size_limit(MAX_CELL_CHARS)  # the default of 131,072 characters ends the file with an error
     text = data.decode("utf-8-sig", errors="surrogateescape")
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     names: list[str] | None = None
     row = 0
-    while True:
-        try:
-            cells = next(lines)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield row, "invalid_csv"
-            row += 1
-            continue
-        if not cells:
-            continue
-        if header and names is None:
+    for cells in _csv_records(list(io.StringIO(text, newline="")), delimiter):
+        if header and names is None and isinstance(cells, list):
             names = [name.strip() for name in cells]
             continue
-        yield row, _csv_cells(cells, names)
+        yield row, cells if isinstance(cells, str) else _csv_cells(cells, names)
         row += 1
+
+
+def _csv_records(lines: list[str], delimiter: str) -> Iterator[list[str] | str]:
+    """The cells of every record, or why there are none.
+
+    A quote that is never closed, or by a later row's, takes the lines in between into its record. A record of several
+    lines that has another width than the first one, or no end, is therefore read again line by line.
+    """
+    reader, width = csv.reader(lines, delimiter=delimiter), 0
+    while (begin := reader.line_num) < len(lines):
+        try:
+            cells = next(reader, [])
+            swallowed = reader.line_num - begin > 1 and len(cells) != (width or len(cells))
+        except csv.Error:
+            cells, swallowed = [], True
+        record = lines[begin : reader.line_num]
+        if swallowed or (reader.line_num == len(lines) and not _is_closed(record, delimiter)):
+            yield from _csv_lines(record, delimiter)
+        elif cells:
+            width = width or len(cells)
+            yield cells
+
+
+def _csv_lines(lines: list[str], delimiter: str) -> Iterator[list[str] | str]:
+    for line in lines:
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter, strict=True), [])
+        except csv.Error:
+            yield "invalid_csv"
+            continue
+        if cells:
+            yield cells
+
+
+def _is_closed(record: list[str], delimiter: str) -> bool:
+    """Whether the last record of a file ends outside of quotes: only a strict reader tells."""
+    try:
+        next(csv.reader(record, delimiter=delimiter, strict=True), None)
+    except csv.Error as error:
+        return "unexpected end" not in str(error)
+    return True
 
 
 def _csv_cells(cells: list[str], names: list[str] | None) -> Cells | str:

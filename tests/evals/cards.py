@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from corpus.config import build_section
 from corpus.schema import DATASETS
 from evals.scorecard import Scorecard, ScorecardHeader, TaskHeader, Windowing, build_scorecard
+from evals.task import TaskConfig
 
 SOURCES = {"acts": "domain", "code": "domain", "novels": "general", "web": "general"}
+
+
+def task_config(tree: dict[str, Any], name: str) -> TaskConfig:
+    return build_section(TaskConfig, tree, f"tasks.{name}")
 
 
 def holdout_rows(

@@ -14,8 +14,7 @@ from corpus.errors import ConfigError, UnknownName
 from evals.comparison import Verdict
 from evals.gate import Gate, RuleResult, evaluate_gate, expected_targets
 from evals.scorecard import Scorecard
-from evals.task import build_task
-from tests.evals.cards import card, choice_rows, holdout_card, holdout_rows
+from tests.evals.cards import card, choice_rows, holdout_card, holdout_rows, task_config
 
 RECIPE = {
     "baseline": "base_model",
@@ -104,8 +103,8 @@ def test_targets_are_checked_before_any_work_and_at_evaluation() -> None:
 
 def test_targets_are_known_from_the_catalog_before_anything_is_scored() -> None:
     tasks = {
-        "holdout": build_task({"type": "holdout"}, "holdout"),
-        "law": build_task({"path": "x.csv"}, "law"),
+        "holdout": task_config({"type": "holdout"}, "holdout"),
+        "law": task_config({"path": "x.csv"}, "law"),
     }
     targets = expected_targets(tasks, {"acts": "domain", "web": "general"})
     scored = card("w", choice_rows(np.ones(3)), holdout_rows({}))

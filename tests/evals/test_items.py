@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpus.errors import ConfigError
 from evals.items import TaskItems, load_items
-from evals.task import build_task, holdout_hash
+from evals.task import holdout_hash
+from evals.task_rows import read_rows
+from tests.evals.cards import task_config
 
 NAMED = {"question": "question", "choices": ["a", "b", "c"], "answer": "answer"}
 ROWS: list[dict[str, Any]] = [
@@ -31,7 +37,7 @@ ROWS: list[dict[str, Any]] = [
 
 def load(path: Path | str, root: Path | None = None, name: str = "law", **keys: Any) -> TaskItems:
     keys.setdefault("columns", NAMED)
-    return load_items(build_task({"path": str(path), **keys}, name), name, root)
+    return load_items(task_config({"path": str(path), **keys}, name), name, root)
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]], header: bool = True) -> Path:
@@ -193,6 +199,40 @@ def test_csv_rows_that_are_ragged_or_not_utf8_are_reported(tmp_path: Path) -> No
     assert reasons(task) == [(1, "wrong_number_of_columns"), (2, "invalid_utf8")]
 
 
+def test_an_unclosed_quote_loses_only_its_own_row(tmp_path: Path) -> None:
+    rows = [f"question {n},x,y,z,A" for n in range(20)]
+    for name, bad in (("begin", '"open,x,y,z,A'), ("middle", 'q,"x,y,z,A'), ("last", 'q,x,y,z,"A')):
+        for number in (0, 7, 19):
+            damaged = [*rows[:number], bad, *rows[number:]]
+            path = tmp_path / f"{name}{number}.csv"
+            path.write_text("question,a,b,c,answer\n" + "\n".join(damaged) + "\n")
+            task = load(path)
+            assert len(task.items) == 20
+            assert reasons(task) == [(number, "invalid_csv")]
+
+
+@given(st.lists(st.text(alphabet='ab,"\r\n', max_size=6), max_size=8), st.booleans())
+def test_csv_rows_are_items_or_rejects_whatever_the_quotes(lines: list[str], header: bool) -> None:
+    """As many rows as lines at most, numbered without a gap; what csv writes is read back whole."""
+    text = "q,r\n" + "\n".join(lines)
+    found = list(read_rows("a.csv", text.encode(), None, header))
+    assert [number for number, _ in found] == list(range(len(found)))
+    assert len(found) <= len(text.splitlines()) and (header or found)
+    out = io.StringIO()
+    csv.writer(out).writerows([("q", "r"), *((line, "x") for line in lines)])
+    kept = [cells for _, cells in read_rows("a.csv", out.getvalue().encode(), None, True)]
+    assert [cells if isinstance(cells, str) else cells["q"] for cells in kept] == lines
+
+
+def test_what_is_not_a_number_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    bad = [{**ROWS[0], "question": value} for value in (math.nan, math.inf)] + [{**ROWS[0], "a": math.nan}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*ROWS, *bad]))
+    task = load(path)
+    assert answers(task) == EXPECTED
+    assert [reason for _, reason in reasons(task)] == ["not_a_number"] * 3
+
+
 def test_a_damaged_parquet_or_json_file_loses_only_itself(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "good.jsonl", ROWS)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no")
@@ -328,7 +368,7 @@ def test_letters_and_context_in_the_prompt(tmp_path: Path) -> None:
 )
 def test_a_wrong_task_is_one_clear_error(keys: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as error:
-        build_task({"path": "a.csv", **keys}, "law")
+        task_config({"path": "a.csv", **keys}, "law")
     assert words in str(error.value)
     assert "tasks.law" in str(error.value)
 
@@ -346,16 +386,19 @@ def test_items_that_share_a_passage_or_a_named_group_are_one_cluster(tmp_path: P
     assert {item.source for item in alone.items} == {"law"}
 
 
-def test_a_subset_is_a_fixed_part_with_a_hash_of_its_own(tmp_path: Path) -> None:
-    task = load(write_jsonl(tmp_path / "a.jsonl", ROWS))
-    part = task.subset(4)
-    assert part.items == task.items[:4]
-    assert part.task_hash != task.task_hash
-    assert task.subset(100).task_hash == task.task_hash
+def test_what_items_are_reported_under_has_a_hash_of_its_own(tmp_path: Path) -> None:
+    """Role and source are written into every row, so they are in the scorecard's id; what is asked stays the same task."""
+    rows = [{**row, "group": f"g{n // 2}"} for n, row in enumerate(ROWS)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    by_file, by_group = load(path), load(path, columns={**NAMED, "source": "group"})
+    general = load(path, role="general")
+    assert {found.task_hash for found in (by_file, by_group, general)} == {by_file.task_hash}
+    assert len({found.slices_hash for found in (by_file, by_group, general)}) == 3
+    assert load(path).slices_hash == by_file.slices_hash
 
 
 def test_the_holdout_task_needs_no_file_and_hashes_its_texts() -> None:
-    assert build_task({"type": "holdout"}, "holdout").path == ""
+    assert task_config({"type": "holdout"}, "holdout").path == ""
     one = holdout_hash(["a", "b"], ["x", "y"])
     assert one == holdout_hash(["b", "a"], ["y", "x"])
     assert len({one, holdout_hash(["a", "b"], ["y", "x"]), holdout_hash(["a"], ["x"])}) == 3

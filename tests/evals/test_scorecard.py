@@ -117,6 +117,7 @@ TASK = {"task_hash": "a", "items_hash": "i", "prompt_hash": "p", "shots_hash": "
         ({"task_hash": "b", "prompt_hash": "z"}, {}, "law has different prompts"),
         ({"task_hash": "b", "items_hash": "z"}, {}, "law has different items"),
         ({"task_hash": "b"}, {}, "law has different items"),
+        ({"slices_hash": "z"}, {}, "law is reported under different roles or sources"),
         (
             {},
             {"windowing": Windowing(window=128, stride=64, prefix="eos")},

@@ -18,9 +18,9 @@ from corpus.schema import DATASETS
 from evals import scorer
 from evals.items import TaskItems, load_items
 from evals.scorer import choice_tokens, prefix_of, score_bits_per_byte, score_multiple_choice
-from evals.task import build_task
 from mixer.tokenizer import train_bpe
 from quality.language_model import LanguageModel, wrap_language_model
+from tests.evals.cards import task_config
 
 LETTERS = "abcdefgh :\nAnswer"
 VOCABULARY = {
@@ -77,7 +77,7 @@ def task_of(tmp_path: Path, rows: list[dict[str, Any]], **keys: Any) -> TaskItem
     path = tmp_path / "task.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return load_items(
-        build_task(
+        task_config(
             {
                 "path": str(path),
                 "prompt": "{question}",
