@@ -1,7 +1,7 @@
 """The stored relations that views are made of: lists of part files from manifests, and small tables of facts and runs.
 
-Nothing here globs for parts: what is not in a manifest does not exist. `now_` relations hold what the newest version of
-every recipe name has, `all_` ones everything; tables of facts have one scope.
+Nothing here globs for parts: what is not in a manifest does not exist. `now_` relations hold what the version has that
+stands for its recipe name, `all_` ones everything; tables of facts have one scope.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Relations:
     """The stored relations of a lake by name, each made when asked for; a manifest is read once.
 
     `{now,all}_X` for each X of `PART_DATASETS`, documents, masks, held_documents, held_masks, pii, pii_parts, snapshots,
-    guards, scorecards and shard_parts; without a scope: pii_actions, current_runs, and the tables of facts and runs.
+    guards, scorecards and shard_parts; without a scope: pii_actions, current_runs, current_documents, and the tables of facts and runs.
     """
 
     def __init__(self, lake: Lake):
@@ -97,6 +97,8 @@ class Relations:
             return _rows(
                 sorted({(fact["id"],) for fact in names.current(self._lake, "run")}), run_id=pa.string()
             )
+        if name == "current_documents":
+            return _rows([(found.id,) for found in self._manifests_of("now", "documents")], id=pa.string())
         return _table(name, _TABLES[name](self._lake))
 
     def _manifests_of(self, scope: str, kind: str) -> list[Manifest]:

@@ -15,6 +15,7 @@ from corpus.errors import TilthError
 from corpus.lake import Lake
 from corpus.names import Claim
 from corpus.schema import DATASETS
+from corpus.views import view_schema
 
 EXAMPLES = {
     "What was dropped, by source and reason": """\
@@ -125,17 +126,15 @@ def schema_browser() -> None:
     word = st.text_input("Find", placeholder="a word in a dataset or column", key="find", icon=":material/search:", label_visibility="collapsed")  # fmt: skip
     wanted = (word or "").strip().lower()
     found = [
-        name
-        for name, schema in sorted(DATASETS.items())
-        if any(wanted in text for text in (name, *schema.names))
+        name for name in sorted(DATASETS) if any(wanted in text for text in (name, *view_schema(name).names))
     ]
     if not found:
         st.caption("No dataset or column has this in its name.")
         return
     name = st.selectbox("Dataset", found, index=found.index("documents") if "documents" in found and not wanted else 0)  # fmt: skip
-    rows = [{"column": field.name, "type": type_name(field.type)} for field in DATASETS[name or found[0]]]
+    rows = [{"column": field.name, "type": type_name(field.type)} for field in view_schema(name or found[0])]
     frame.table(rows, {"column": frame.text("Column"), "type": frame.text("Type")}, alt=f"Columns of {name}", most=16)  # fmt: skip
-    st.caption("Plain names show the newest version of every recipe; `all_documents`, `all_decisions` and so on show every version. Personal data in text is masked.")  # fmt: skip
+    st.caption("Plain names show, of every recipe, the version run last; `all_documents`, `all_decisions` and so on show every version. Personal data in text is masked.")  # fmt: skip
 
 
 def type_name(kind: Any) -> str:

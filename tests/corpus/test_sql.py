@@ -143,7 +143,7 @@ def test_names_behind_the_views_are_others_each_time(lake: Lake) -> None:
         return set(re.findall("stored_[0-9a-f]{32}", text))
 
     first, second = behind(), behind()
-    assert len(first) == len(second) == 2 and not first & second
+    assert len(first) == len(second) == 3 and not first & second
 
 
 def test_what_a_query_does_not_name_is_not_there_behind_it(

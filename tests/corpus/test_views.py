@@ -22,7 +22,7 @@ from corpus.run_rows import checkpoint_rows, json_lines, latest_attempts
 from corpus.schema import DATASETS, OWN_FIELDS
 from corpus.sql import run_query
 from corpus.sql_catalog import write_catalog
-from corpus.views import RAW, VIEWS, relations_of
+from corpus.views import RAW, VIEWS, relations_of, view_schema
 from quality.measure import measure
 from quality.pii import Pii
 from tests.corpus.lakes import (
@@ -67,8 +67,8 @@ def in_order(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def test_every_dataset_is_a_view_with_its_columns(story: Story) -> None:
-    for name, schema in DATASETS.items():
-        assert run_query(story.lake, f"FROM {name}").table.column_names == schema.names
+    for name in DATASETS:
+        assert run_query(story.lake, f"FROM {name}").table.column_names == view_schema(name).names
     assert {name.removeprefix("all_") for name in PUBLIC} == DATASETS.keys()
 
 
@@ -85,7 +85,7 @@ def test_every_view_is_empty_before_there_is_data(tmp_path: Path) -> None:
     for view in VIEWS:
         found = run_query(lake, f"FROM {view}", raw=True)
         assert found.table.num_rows == 0 and not found.cut
-        assert found.table.column_names == DATASETS[view.removeprefix("all_").removeprefix("raw_")].names
+        assert found.table.column_names == view_schema(view.removeprefix("all_").removeprefix("raw_")).names
     for view in PUBLIC:
         assert ask_catalog(lake, f"FROM {view}") == []
 
@@ -211,7 +211,15 @@ def python_rows(story: Story, view: str) -> Rows:
     if kind:
         found = lake.artifacts(kind) if every else current(lake, kind)
         rows = read(lake, found, name) if name in PARTS else MADE[name][1](lake, found)
-        schema = DATASETS[name.removeprefix("raw_")]
+        schema = view_schema(name.removeprefix("raw_"))
+        if "file" in schema.names:
+            called = {
+                (row["source"], row["file_hash"], row["occurrence"]): row["file"]
+                for row in read_facts(lake, "files")
+            }
+            rows = [
+                {**row, "file": called[row["source"], row["file_hash"], row["occurrence"]]} for row in rows
+            ]
         return [{column: row.get(column) for column in schema.names} for row in rows]
     if name in ("runs", "checkpoints", "metrics", "events"):
         rows = run_rows(lake, name, story.runs.values() if every else [story.runs["kept"]])
@@ -262,6 +270,38 @@ def test_a_newer_version_takes_the_place_of_an_older_one(story: Story, tmp_path:
     assert len(ask(lake, "FROM token_shards")) == len(
         ask(story.lake, "FROM token_shards")
     )  # nor token shards
+
+
+def test_a_reject_says_which_file_it_stands_in(story: Story) -> None:
+    (found,) = ask(story.lake, "SELECT file, position, reason FROM rejects WHERE source = 'acts'")
+    assert Path(found["file"]).name == "acts.jsonl" and (found["position"], found["reason"]) != (None, None)
+
+
+def test_a_renamed_file_is_shown_by_its_new_name(tmp_path: Path) -> None:
+    sources = write_sources(tmp_path / "data")
+    lake = Lake.open(tmp_path / "lake")
+    path = tmp_path / "data" / "acts.jsonl"
+    for name in ("acts.jsonl", "renamed.jsonl", "acts.jsonl"):
+        path = path.rename(path.with_name(name))
+        acts = {"acts": sources["acts"].model_copy(update={"path": name})}
+        attach(lake, names.claim(lake, "one", name, {}), read_sources(lake, acts, tmp_path / "data")["acts"])
+        for view in ("documents", "rejects", "files"):
+            found = ask(lake, f"SELECT DISTINCT file FROM {view}")
+            assert [Path(row["file"]).name for row in found] == [name], view
+
+
+def test_plain_sources_and_files_are_those_of_the_versions_that_stand_for_their_names(tmp_path: Path) -> None:
+    sources = write_sources(tmp_path / "data")
+    lake = Lake.open(tmp_path / "lake")
+    found = read_sources(lake, sources, tmp_path / "data")
+    for name, of in (("one", "web"), ("two", "web"), ("one", "acts")):
+        owner = names.claim(lake, name, of, {})
+        attach(lake, owner, found[of], of)
+    assert {row["source"] for row in ask(lake, "FROM sources")} == {"acts", "web"}
+    attach(lake, names.claim(lake, "two", "acts", {}), found["acts"], "acts")
+    for view in ("sources", "files"):
+        assert {row["source"] for row in ask(lake, f"FROM {view}")} == {"acts"}
+        assert {row["source"] for row in ask(lake, f"FROM all_{view}")} == {"acts", "web"}
 
 
 # ── personal data ──
