@@ -97,7 +97,8 @@ def _version(name: str) -> str | None:
 
 
 def _accelerator() -> list[dict[str, Any]]:
-    from trainer.config import resolve_device, resolve_precision
+    from quality.language_model import resolve_device
+    from trainer.config import resolve_precision
 
     device = resolve_device("auto")
     return [

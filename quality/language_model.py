@@ -3,7 +3,9 @@
 Perplexity, the scorer, the monitor and DoReMi share it, so a number means the same everywhere. It covers neither training
 (`trainer/model.py`) nor tokenizers (`mixer/tokenizer.py`). torch and transformers load on first use, not on import.
 
-**Windowing.** The stream of a document is its prefix token (BOS where the tokenizer has one, else EOS) and its tokens.
+**Windowing.** The stream of a document is its prefix token and its tokens. The prefix is BOS where the tokenizer has one, the
+state that training learns first tokens from. Else it is EOS, the field's standard (lm-eval): most models without BOS were
+trained on documents in a row and know it so; training here leaves that state alone, since documents are kept apart.
 The model reads at most `window` tokens at once. The first window predicts up to `window` tokens; each later one predicts
 the next `stride` tokens and reads back as far as `window` reaches. So every token is scored exactly once, and from the
 second window on with at least `window - stride + 1` tokens of context. The prefix stands before the first window only.
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,36 +51,68 @@ def load_language_model(folder: Path | str, device: str = "cpu", dtype: str = "f
     `device`: `cpu`, `cuda`, `cuda:1` or `auto` (the accelerator where there is one). Raises ConfigError when the folder
     holds no model that transformers can read from safetensors.
     """
+    device = resolve_device(device)
+    return wrap_language_model(load_causal_model(Path(folder), dtype).to(device))
+
+
+def load_causal_model(folder: Path, dtype: str = "float32") -> Any:
+    """A Hugging Face folder as a torch module on the CPU: safetensors only, no code from it, no network, no weight left to chance."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
-    path = Path(folder)
-    if not (path / "config.json").is_file():
-        raise ConfigError(
-            f"{path} holds no config.json: give the folder of a Hugging Face model, such as a checkpoint's export/"
-        )
     if dtype not in DTYPES:
         raise ConfigError(f"dtype {dtype!r} is not one of {one_of(DTYPES)}")
+    read_model_config(folder)
+    logging.disable_progress_bar()
     try:
-        module = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=getattr(torch, dtype),
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+        )  # fmt: skip
+    except (
+        Exception
+    ) as error:  # a damaged folder fails in many ways, as safetensors' own errors and as TypeError
+        raise ConfigError(f"cannot load a causal language model from {folder}: {error}") from error
+    if lost := sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])]):
+        raise ConfigError(
+            f"{folder} lacks {len(lost)} weights of its model ({', '.join(lost[:3])} …); they would start at random. Use a complete folder."
         )
+    return model
+
+
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a Hugging Face model; ConfigError where there is none that holds a mapping."""
+    try:
+        tree = json.loads((folder / "config.json").read_text("utf-8"))
+        if not isinstance(tree, dict):
+            raise ValueError(f"it holds a {type(tree).__name__}, not a mapping")
     except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot load a causal language model from {path}: {error}") from error
-    return wrap_language_model(module.to(resolve_device(device)))
+        raise ConfigError(
+            f"{folder} holds no readable config.json ({error}); give the folder of a Hugging Face model, such as a run's export/"
+        ) from error
+    return tree
+
+
+def read_max_positions(folder: Path) -> int | None:
+    """How many positions the model of a folder has, without loading it; None where its config sets no bound."""
+    config = read_model_config(folder)
+    found = config.get("max_position_embeddings", config.get("n_positions"))
+    return found if isinstance(found, int) else None
 
 
 def resolve_device(device: str) -> str:
-    """`auto` becomes `cuda` where there is one, else `cpu`; anything else stays."""
-    import torch
+    """`auto` is `cuda` where torch can use one; torch is asked only where there could be one. ConfigError: a GPU that is not there."""
+    if device == "cpu" or not any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")):
+        found = False
+    else:
+        import torch
 
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+        found = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if found else "cpu"
+    if device != "cpu" and not found:
+        raise ConfigError(f"the device is {device}, but torch finds no GPU here; write device: auto or cpu")
+    return device
 
 
 def wrap_language_model(module: Any) -> LanguageModel:

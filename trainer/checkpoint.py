@@ -22,8 +22,9 @@ from corpus.errors import LakeError
 from corpus.fingerprint import fingerprint
 from corpus.lake import now_utc
 from corpus.part import sync_folder
+from corpus.run_rows import checkpoint_rows
 from quality.language_model import hash_weights
-from trainer.journal import JsonLines, read_lines
+from trainer.journal import JsonLines
 
 COMMITTED = "COMMITTED.json"
 STAGING = ".staging"
@@ -111,12 +112,6 @@ def read_checkpoints(run_folder: Path) -> list[Checkpoint]:
     )
 
 
-def read_rows(run_folder: Path) -> list[dict[str, Any]]:
-    """Rows of the dataset `checkpoints`: the latest word on every checkpoint there ever was, by step."""
-    latest = {row["step"]: row for row in read_lines(run_folder / "checkpoints.jsonl")}
-    return [latest[step] for step in sorted(latest)]
-
-
 def verify_checkpoint(checkpoint: Checkpoint) -> None:
     """LakeError, naming the file, unless every file is as it was committed; call it before anything is loaded."""
     for name, expected in checkpoint.files.items():
@@ -169,7 +164,7 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
 
 def _record(run_folder: Path) -> None:
     """Append the rows that `checkpoints.jsonl` lacks: a kill can fall between a commit and its row."""
-    known = {row["step"]: row for row in read_rows(run_folder)}
+    known = {row["step"]: row for row in checkpoint_rows(run_folder)}
     here = {found.step: found.row() for found in read_checkpoints(run_folder)}
     gone = [row | {"exists": False} for step, row in known.items() if row["exists"] and step not in here]
     rows = gone + [row for step, row in here.items() if known.get(step) != row]

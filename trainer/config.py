@@ -8,7 +8,6 @@ the first weights come from (`trainer.model.Base`).
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, field_validator, model_validator
@@ -27,8 +26,8 @@ from corpus.config import (
     written,
 )
 from corpus.errors import ConfigError, one_of
+from quality.language_model import resolve_device
 
-PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 NOT_THERE_YET = {
     "engine": ("ddp", "fsdp2", "zero"),
     "monitor.on_breach": ("raise_replay", "lower_learning_rate", "roll_back"),
@@ -238,19 +237,6 @@ def resolve_training(training: Training, peak_learning_rate: float | None = None
         "device": device,
     }
     return training.model_copy(update=changes | {"seed": seed if training.seed is None else training.seed})
-
-
-def resolve_device(device: str) -> str:
-    """`auto` is `cuda` where torch can use one; torch is asked only where there could be one."""
-    if device == "cpu" or not any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")):
-        found = False
-    else:
-        import torch
-
-        found = torch.cuda.is_available()
-    if device == "cuda" and not found:
-        raise ConfigError("training.device is cuda, but torch finds no GPU here; write device: auto or cpu")
-    return "cuda" if found and device != "cpu" else "cpu"
 
 
 def resolve_precision(precision: str, device: str) -> str:

@@ -1,7 +1,7 @@
 """The append-only files of a run folder: one JSON object a line, every line with all columns of its dataset.
 
 A line that a crash tore is cut off when the file is opened again, so a view over the file never breaks. Order is
-(attempt, sequence), never the clock. What the rows mean is their writers' business.
+(attempt, sequence), never the clock. What the rows mean is their writers' business; `corpus.run_rows` reads them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +68,6 @@ class Journal:
 
     def close(self) -> None:
         self._lines.close()
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole rows of a file, oldest first; none where there is no file. A torn last line is left out."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield json.loads(line)
 
 
 def _finite(value: Any) -> Any:

@@ -7,7 +7,6 @@ door (`quality.language_model`). torch and transformers load on first use, not o
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from corpus.errors import ConfigError
 from corpus.fingerprint import fingerprint
 from mixer.tokenizer import Tokenizer, load_tokenizer
-from quality.language_model import hash_weights
+from quality.language_model import hash_weights, load_causal_model, read_model_config
 from trainer.config import Architecture
 
 # Where a config was saved and by what; neither changes the model.
@@ -45,7 +44,7 @@ class Base:
         if self.folder is None:
             assert self.architecture is not None
             return {"architecture": self.architecture.identity()}
-        config = _read_config(self.folder)
+        config = read_model_config(self.folder)
         for name in _CIRCUMSTANCE:
             config.pop(name, None)
         return {"weights_sha256": hash_weights(self.folder), "config": fingerprint(config)}
@@ -68,24 +67,8 @@ def build_model(base: Base, tokenizer: Tokenizer, sequence_length: int, seed: in
 
 
 def load_model(folder: Path) -> Any:
-    """A Hugging Face folder as an fp32 model: safetensors only, no code from it, no network, no weight left to chance."""
-    import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    _read_config(folder)
-    logging.disable_progress_bar()
-    try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot load a causal language model from {folder}: {error}") from error
-    if lost := sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])]):
-        raise ConfigError(
-            f"{folder} lacks {len(lost)} weights of its model ({', '.join(lost[:3])} …); they would start at random. Use a complete folder."
-        )
-    return model
+    """A Hugging Face folder as an fp32 model, complete or not at all."""
+    return load_causal_model(folder, "float32")
 
 
 def check_model(model: Any, tokenizer: Tokenizer, sequence_length: int) -> None:
@@ -178,12 +161,3 @@ def _check_own_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
             f"{differing} of the tokenizer's {len(given)} tokens have another id, or none, in the base's own tokenizer ({folder}): "
             "the model would read other words than the text says. Use tokenizer: base_model."
         )
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        return json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{folder} holds no readable config.json ({error}); give the folder of a Hugging Face model, such as a run's export/"
-        ) from error

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from corpus.errors import NotFinite
+from corpus.run_rows import json_lines
 from trainer.checkpoint import commit_checkpoint, rotate_checkpoints
 from trainer.config import Training
-from trainer.journal import Journal, read_lines
+from trainer.journal import Journal
 from trainer.monitor import GROUP_METRIC, SOURCE_METRIC, HeldOutMonitor, Key
 from trainer.progress import Report
 from trainer.run_folder import write_status
@@ -124,7 +125,7 @@ class Recorder:
 def read_reference(folder: Path) -> dict[Key, float]:
     """The held-out losses before the first step, as the first attempt that got further wrote them."""
     found: dict[Key, float] = {}
-    for row in read_lines(folder / "metrics.jsonl"):
+    for row in json_lines(folder / "metrics.jsonl"):
         if row["step"] == 0 and row["name"] in (SOURCE_METRIC, GROUP_METRIC):
             found[row["name"], row["source"]] = row["value"]
     return found

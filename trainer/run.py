@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from corpus.config import read_yaml
-from corpus.errors import ConfigError, LakeError, NotFinite, Stopped
+from corpus.errors import ConfigError, LakeError, NotFinite, Stopped, one_of
 from corpus.fingerprint import fingerprint, hash_bytes
 from mixer.global_batch import global_batch
 from mixer.tokenizer import Tokenizer, load_tokenizer
@@ -179,6 +179,7 @@ def _run_attempt(
     recorder.event(step, "started", _describe(run, trainer))
     recorder.event(step, "self_test", "packed documents stay apart", metric="packing", value=difference)
     _note_versions(run, recorder, step)
+    _note_reference(run, recorder, step)
     write_status(run.folder, **_facts(run, model), status="running", attempt=recorder.attempt, last_step=step)
     try:
         trainer.pretrain(None if last is None else last.folder)
@@ -299,6 +300,16 @@ def _note_versions(run: _Run, recorder: Recorder, step: int) -> None:
     ]
     if changed:
         recorder.event(step, "versions_changed", ", ".join(changed))
+
+
+def _note_reference(run: _Run, recorder: Recorder, step: int) -> None:
+    """On damaged metrics a run goes on, but then its limits have nothing to be compared with: put on record."""
+    lost = run.monitor.limits.keys() - recorder.reference.keys() if run.monitor and step else set()
+    if lost:
+        named = one_of(name for _, name in lost)
+        recorder.event(
+            step, "reference_lost", f"the held-out loss of {named} at step 0 is lost: no rise is noticed"
+        )
 
 
 def _describe(run: _Run, trainer: Pretrainer) -> str:

@@ -29,15 +29,11 @@ from corpus.errors import ConfigError
 from corpus.json_file import read_json
 from corpus.lake import now_utc
 from corpus.part import sync_folder
-from corpus.schema import DATASETS
+from corpus.run_rows import json_lines
+from mixer.tokenizer import TOKENIZER_FILES
 from trainer.checkpoint import Checkpoint, write_json
-from trainer.journal import read_lines
 
 _MODEL_FILES = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json")
-_TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
-    "tokenizer.model", "chat_template.jinja",
-)  # fmt: skip
 _ABSENT = "nothing"
 
 
@@ -105,19 +101,9 @@ def read_status(folder: Path) -> dict[str, Any]:
     return read_json(folder / "status.json") or {}
 
 
-def read_lineage(folder: Path) -> dict[str, Any]:
-    return read_json(folder / "lineage.json") or {}
-
-
-def run_row(folder: Path) -> dict[str, Any]:
-    """The run's row of the dataset `runs`: what the lineage names and how far it got."""
-    known = read_lineage(folder) | read_status(folder)
-    return {name: known.get(name) for name in DATASETS["runs"].names}
-
-
 def next_attempt(folder: Path) -> int:
     """The number of this attempt; every attempt's first event carries its own."""
-    return 1 + max((int(row["attempt"]) for row in read_lines(folder / "events.jsonl")), default=0)
+    return 1 + max((int(row["attempt"]) for row in json_lines(folder / "events.jsonl")), default=0)
 
 
 def write_export(folder: Path, checkpoint: Checkpoint, tokenizer_folder: Path) -> Path:
@@ -127,7 +113,7 @@ def write_export(folder: Path, checkpoint: Checkpoint, tokenizer_folder: Path) -
         if stale.exists():
             shutil.rmtree(stale)
     staging.mkdir()
-    for source, patterns in ((checkpoint.folder, _MODEL_FILES), (tokenizer_folder, _TOKENIZER_FILES)):
+    for source, patterns in ((checkpoint.folder, _MODEL_FILES), (tokenizer_folder, TOKENIZER_FILES)):
         for pattern in patterns:
             for path in sorted(source.glob(pattern)):
                 shutil.copyfile(path, staging / path.name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from quality.language_model import (
     LanguageModel,
     hash_weights,
     load_language_model,
+    resolve_device,
     score_continuations,
     score_tokens,
     wrap_language_model,
@@ -176,6 +179,54 @@ def test_a_folder_without_a_model_is_a_clear_error(tmp_path: Path, content: str 
         load_language_model(tmp_path)
     with pytest.raises(ConfigError):
         hash_weights(tmp_path)
+
+
+def cut_short(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def lose_a_layer(folder: Path) -> None:
+    config = folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"num_hidden_layers": 3}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (cut_short, "cannot load"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"junk!"), "cannot load"),
+        (lambda folder: (folder / "config.json").write_text("[1]"), "holds a list, not a mapping"),
+        (lambda folder: (folder / "config.json").write_text('{"model_type": "llama", "hidden_size": "x"}'), "cannot load"),
+        (lose_a_layer, "lacks 9 weights"),
+    ],
+    ids=["cut short", "no safetensors", "list", "text for a number", "a layer too few"],
+)  # fmt: skip
+def test_a_damaged_folder_is_a_clear_error(
+    model: LanguageModel, tmp_path: Path, damage: Callable[[Path], object], said: str
+) -> None:
+    model.module.save_pretrained(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_language_model(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_loading_a_model_draws_no_bar(
+    model: LanguageModel, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model.module.save_pretrained(tmp_path)
+    capfd.readouterr()
+    load_language_model(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_device_is_the_machine_s_or_refused() -> None:
+    assert resolve_device("cpu") == "cpu"
+    if resolve_device("auto") == "cpu":
+        for device in ("cuda", "cuda:1"):
+            with pytest.raises(ConfigError, match="no GPU here"):
+                resolve_device(device)
 
 
 def test_importing_the_door_does_not_load_torch() -> None:

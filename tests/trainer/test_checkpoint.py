@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from corpus.errors import LakeError
+from corpus.run_rows import checkpoint_rows
 from trainer import checkpoint
 from trainer.checkpoint import (
     COMMITTED,
@@ -19,7 +20,6 @@ from trainer.checkpoint import (
     clean_checkpoints,
     commit_checkpoint,
     read_checkpoints,
-    read_rows,
     rotate_checkpoints,
     staging_folder,
     verify_checkpoint,
@@ -54,7 +54,7 @@ def test_a_commit_publishes_everything_but_the_pickle(tmp_path: Path):
     assert {path.name for path in found.folder.iterdir()} == {*found.files, COMMITTED}
     assert found.id == checkpoint_id("run", 1000)
     verify_checkpoint(found)
-    assert read_rows(tmp_path) == [found.row()]
+    assert checkpoint_rows(tmp_path) == [found.row()]
 
 
 def test_without_a_commit_there_is_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -110,7 +110,9 @@ def test_rotation_keeps_the_last_milestones_and_what_is_protected(
     free = sorted(set(steps) - milestones - protected)
     assert left | gone == set(steps) and not left & gone
     assert gone == set(free[:-keep])
-    assert {row["step"]: row["exists"] for row in read_rows(folder)} == {step: step in left for step in steps}
+    assert {row["step"]: row["exists"] for row in checkpoint_rows(folder)} == {
+        step: step in left for step in steps
+    }
 
 
 def test_rotation_takes_the_commit_away_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -126,7 +128,7 @@ def test_rotation_takes_the_commit_away_first(tmp_path: Path, monkeypatch: pytes
             rotate_checkpoints(tmp_path, 1, lambda step: False)
     assert [found.step for found in read_checkpoints(tmp_path)] == [2]
     clean_checkpoints(tmp_path)
-    assert [(row["step"], row["exists"]) for row in read_rows(tmp_path)] == [(1, False), (2, True)]
+    assert [(row["step"], row["exists"]) for row in checkpoint_rows(tmp_path)] == [(1, False), (2, True)]
     assert not checkpoint_folder(tmp_path, 1).exists()
 
 
@@ -134,7 +136,7 @@ def test_a_row_that_a_kill_prevented_is_written_at_the_next_start(tmp_path: Path
     commit(tmp_path, 1)
     (tmp_path / "checkpoints.jsonl").unlink()
     clean_checkpoints(tmp_path)
-    assert read_rows(tmp_path) == [found.row() for found in read_checkpoints(tmp_path)]
+    assert checkpoint_rows(tmp_path) == [found.row() for found in read_checkpoints(tmp_path)]
 
 
 def test_a_newer_format_is_refused(tmp_path: Path):

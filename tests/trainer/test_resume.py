@@ -16,7 +16,8 @@ import pytest
 import torch
 from killed_run import KILLS, child
 
-from trainer.checkpoint import read_checkpoints, read_rows
+from corpus.run_rows import checkpoint_rows
+from trainer.checkpoint import read_checkpoints
 
 HERE = Path(__file__).parent
 
@@ -86,7 +87,11 @@ def assert_same(folder: Path, whole: Path) -> None:
     assert (last.step, last.ended, last.weights_sha256) == (12, "done", expected.weights_sha256)
     assert equal(state(last.folder), state(expected.folder))
     assert metrics(folder) == metrics(whole)
-    assert [(row["step"], row["exists"]) for row in read_rows(folder)] == [(4, False), (8, False), (12, True)]
+    assert [(row["step"], row["exists"]) for row in checkpoint_rows(folder)] == [
+        (4, False),
+        (8, False),
+        (12, True),
+    ]
 
 
 def test_killed_at_every_turn_of_a_save_the_run_ends_with_the_same_bits(
