@@ -31,15 +31,8 @@ _ARRAYS = ("keys", "groups", "postings", "documents", "sizes")
 _DENSE_SHARE = 1 / 16  # a group of this share of the documents is added as a row, not one by one
 
 
-def near_held_out(row: Mapping[str, Any]) -> bool:
-    """Whether a row of `held_out_overlap` is too near to the held-out set to be trained on."""
-    return (row["held_out_jaccard"] or 0) >= NEAR_JACCARD or (
-        row["held_out_containment"] or 0
-    ) >= NEAR_CONTAINMENT
-
-
 def near_held_out_rule() -> pl.Expr:
-    """`near_held_out` over columns; false where nothing was measured."""
+    """Whether a row of `held_out_overlap` is too near to the held-out set to be trained on; not where nothing was measured."""
     near = (pl.col("held_out_jaccard") >= NEAR_JACCARD) | (pl.col("held_out_containment") >= NEAR_CONTAINMENT)
     return near.fill_null(False)
 

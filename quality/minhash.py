@@ -28,6 +28,7 @@ from quality.shingles import (
 
 __all__ = ["MinHash", "permutations", "shingle_hashes", "signatures"]
 
+SEED = 1  # datasketch's own default
 _SLICE_BYTES = 4 << 20  # text per kernel call: its hashes stay in the processor's cache
 _BLOCK = 4096  # hashes per pass of a permutation: 16 KiB, the first-level cache
 _FEW = 48  # below this many shingles the permutations are the inner loop: one register of them at a time beats 128 reductions
@@ -42,7 +43,6 @@ class MinHash:
 
     num_perm: int = 128
     ngram: int = 5
-    seed: int = 1
 
     name: ClassVar[str] = "minhash"
     version: ClassVar[int] = 1
@@ -52,7 +52,7 @@ class MinHash:
         return {
             "num_perm": self.num_perm,
             "ngram": self.ngram,
-            "seed": self.seed,
+            "seed": SEED,
             "shingles": shingles_identity(),
         }
 
@@ -61,7 +61,7 @@ class MinHash:
         for texts in text_slices(as_large_string(batch.column("text")), _SLICE_BYTES):
             starts, hashes = raw_shingles(texts, self.ngram)
             counts.append(np.diff(starts))
-            rows.append(signatures(starts, hashes, self.num_perm, self.seed))
+            rows.append(signatures(starts, hashes, self.num_perm))
         num_shingles = np.concatenate([np.zeros(0, np.int64), *counts])
         values = np.concatenate([np.zeros((0, self.num_perm), np.uint32), *rows])
         offsets = np.arange(0, (len(values) + 1) * self.num_perm, self.num_perm, dtype=np.int32)
@@ -84,17 +84,17 @@ def text_slices(texts: pa.LargeStringArray, max_bytes: int) -> Iterator[pa.Large
 
 
 @functools.cache
-def permutations(num_perm: int, seed: int) -> tuple[Array, Array]:
+def permutations(num_perm: int) -> tuple[Array, Array]:
     """The factors a (odd) and terms b of each permutation, uint32, drawn as datasketch draws them."""
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(SEED)
     a = random.randint(0, 1 << 31, num_perm, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     return a, random.randint(0, 1 << 32, num_perm, dtype=np.uint32)
 
 
-def signatures(starts: Array, hashes: Array, num_perm: int = 128, seed: int = 1) -> Array:
+def signatures(starts: Array, hashes: Array, num_perm: int = 128) -> Array:
     """(documents, num_perm) uint32 from 64-bit shingle hashes, whose upper half is the 32-bit hash. Repeats change nothing."""
     out = np.full((len(starts) - 1, num_perm), 0xFFFFFFFF, np.uint32)
-    _sign(starts, hashes, *permutations(num_perm, seed), out)
+    _sign(starts, hashes, *permutations(num_perm), out)
     return out
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import quality.minhash
 from corpus.schema import OPERATORS
-from quality.minhash import MinHash, signatures
+from quality.minhash import SEED, MinHash, signatures
 from quality.shingles import shingle_hashes
 
 TEXTS = st.one_of(
@@ -34,7 +34,7 @@ def of_datasketch(text: str | None, operator: MinHash) -> list[int]:
     """datasketch's signature, one update per distinct 32-bit shingle hash."""
     _, hashes = shingle_hashes(pa.array([text], pa.large_string()), operator.ngram, bits=32)
     reference = datasketch.MinHash(
-        operator.num_perm, seed=operator.seed, scheme="affine32", hashfunc=lambda value: value
+        operator.num_perm, seed=SEED, scheme="affine32", hashfunc=lambda value: value
     )
     for value in hashes.tolist():
         reference.update(value)
@@ -44,11 +44,9 @@ def of_datasketch(text: str | None, operator: MinHash) -> list[int]:
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.one_of(st.none(), TEXTS), max_size=4),
-    st.sampled_from([(128, 5, 1), (128, 1, 1), (7, 2, 3), (256, 3, 0)]),
+    st.sampled_from([(128, 5), (128, 1), (7, 2), (256, 3)]),
 )
-def test_signatures_equal_datasketch_to_the_bit(
-    texts: list[str | None], settings_: tuple[int, int, int]
-) -> None:
+def test_signatures_equal_datasketch_to_the_bit(texts: list[str | None], settings_: tuple[int, int]) -> None:
     operator = MinHash(*settings_)
     rows = operator(batch([*texts])).column("signature").to_pylist()
     assert rows == [of_datasketch(text, operator) for text in texts]
@@ -92,8 +90,8 @@ def test_agreement_of_signatures_estimates_jaccard_within_its_error() -> None:
 
 
 def test_identity_names_what_decides_the_output() -> None:
-    identities = [MinHash(), MinHash(num_perm=64), MinHash(ngram=4), MinHash(seed=2)]
-    assert len({str(operator.identity()) for operator in identities}) == 4
+    identities = [MinHash(), MinHash(num_perm=64), MinHash(ngram=4)]
+    assert len({str(operator.identity()) for operator in identities}) == 3
     assert "words" in MinHash().identity()["shingles"]
     assert pickle.loads(pickle.dumps(MinHash())) == MinHash()
 
