@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,15 @@ from corpus import names
 from corpus.errors import ConfigError, one_of
 from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest
+from corpus.own_fields import shown_fields
+from corpus.part import Part
+from corpus.relations import Relations
+from corpus.schema import DOCUMENTS
 from corpus.snapshot import SnapshotPart, kept_texts, snapshot_parts
 
+SCHEMA = pa.schema(
+    [DOCUMENTS.field(name) for name in ("doc_id", "source", "text", "own_id", "url", "date", "metadata")]
+)
 FORMATS = {"snapshot": ("jsonl", "parquet"), "run": ("hf",)}
 
 
@@ -68,18 +75,22 @@ def _export_model(lake: Lake, run_id: str, step: int | None, folder: Path) -> li
 
 
 def _export_snapshot(lake: Lake, snapshot: Manifest, to: str, folder: Path) -> list[dict[str, Any]]:
-    licenses = {row["source"]: row.get("license") or "" for row in read_facts(lake, "sources")}
-    rows = []
-    for source in snapshot.identity["sources"]:
+    licenses = {row["documents_id"]: row.get("license") or "" for row in read_facts(lake, "sources")}
+    masks, rows = Relations(lake).best_pii(), []
+    for source, entry in snapshot.identity["sources"].items():
         path = folder / f"{source}.{to}"
-        parts = [part for part in snapshot_parts(lake, snapshot) if part.source == source]
-        documents = _write_jsonl(lake, parts, path) if to == "jsonl" else _write_parquet(lake, parts, path)
+        tables = (
+            _documents(lake, part, masks.get(part.documents.key))
+            for part in snapshot_parts(lake, snapshot)
+            if part.source == source
+        )
+        documents = _write_jsonl(tables, path) if to == "jsonl" else _write_parquet(tables, path)
         rows.append(
             {
                 "file": path.name,
                 "documents": documents,
                 "bytes": path.stat().st_size,
-                "license": licenses.get(source, ""),
+                "license": licenses.get(entry["documents"], ""),
             }
         )
     (folder / "LICENSES.json").write_text(
@@ -88,27 +99,36 @@ def _export_snapshot(lake: Lake, snapshot: Manifest, to: str, folder: Path) -> l
     return rows
 
 
-def _documents(lake: Lake, parts: list[SnapshotPart]) -> Iterator[dict[str, str]]:
-    for part in parts:
-        for doc_id, text in kept_texts(lake, part):
-            yield {"doc_id": doc_id, "source": part.source, "text": text}
+def _documents(lake: Lake, part: SnapshotPart, pii: Part | None) -> pa.Table:
+    """The kept documents of a part: text as the snapshot edits it, their own fields masked as views show them."""
+    known = lake.read_part(part.documents, ["doc_id", "date"])
+    number_of = {doc_id: number for number, doc_id in enumerate(known["doc_id"].to_pylist())}
+    kept = list(kept_texts(lake, part))
+    numbers = [number_of[doc_id] for doc_id, _ in kept]
+    shown = shown_fields(lake, part.documents, pii, numbers)
+    dates = [known["date"][number].as_py() for number in numbers]
+    rows = [
+        {"doc_id": doc_id, "source": part.source, "text": text, "date": date, **fields}
+        for (doc_id, text), date, fields in zip(kept, dates, shown, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def _write_jsonl(lake: Lake, parts: list[SnapshotPart], path: Path) -> int:
+def _write_jsonl(tables: Iterable[pa.Table], path: Path) -> int:
     count = 0
     with path.open("w", encoding="utf-8") as file:
-        for document in _documents(lake, parts):
-            file.write(json.dumps(document, ensure_ascii=False) + "\n")
-            count += 1
+        for table in tables:
+            for row in table.to_pylist():
+                date = row["date"] and row["date"].isoformat()
+                file.write(json.dumps({**row, "date": date}, ensure_ascii=False) + "\n")
+            count += table.num_rows
     return count
 
 
-def _write_parquet(lake: Lake, parts: list[SnapshotPart], path: Path) -> int:
-    schema = pa.schema([("doc_id", pa.string()), ("source", pa.string()), ("text", pa.large_string())])
+def _write_parquet(tables: Iterable[pa.Table], path: Path) -> int:
     count = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for part in parts:
-            table = pa.Table.from_pylist(list(_documents(lake, [part])), schema=schema)
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        for table in tables:
             writer.write_table(table)
             count += table.num_rows
     return count
