@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from corpus.config import (
     Count,
@@ -51,6 +51,11 @@ def parse_share_or_count(value: Any) -> float | int:
     return parse_count(value)
 
 
+Positive = Annotated[Count, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Beta = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every library's generator takes
 ShareOrCount = Annotated[
     float | int, BeforeValidator(parse_share_or_count), written(r"[0-9][0-9_.]*\s*[%kKMGBT]?", "number")
 ]
@@ -85,26 +90,21 @@ class Schedule(Section):
 class Checkpoints(Section):
     """When the state is committed and what stays; the last step and milestones always do."""
 
-    every: Count | None = circumstance(None, description="tokens; default: a tenth of the run")
-    keep_last: int = circumstance(3, description="beside milestones and what is scored, signed or aliased")
-    milestones: list[Count] = identity([], absent_means=[], description="tokens")
-
-    @field_validator("keep_last")
-    @classmethod
-    def _some(cls, value: int) -> int:
-        if value < 1:
-            raise ValueError(f"keep_last is {value}; a run must keep at least 1 checkpoint to resume from")
-        return value
+    every: Positive | None = circumstance(None, description="tokens; default: a tenth of the run")
+    keep_last: Annotated[int, Field(ge=1)] = circumstance(
+        3, description="beside milestones and what is scored, signed or aliased"
+    )
+    milestones: list[Positive] = identity([], absent_means=[], description="tokens")
 
 
 class Monitor(Section):
     """Held-out loss during the run, against its value before the first step."""
 
-    every: Count = identity(description="tokens; the last step is always measured")
+    every: Positive = identity(description="tokens; the last step is always measured")
     max_increase: dict[str, MarginValue] = identity(
         {}, description="by group or source: how far its held-out loss may rise, e.g. 3%"
     )
-    tokens_per_source: Count = identity(
+    tokens_per_source: Positive = identity(
         20_000, description="held-out tokens measured of each source, whole documents"
     )
     on_breach: list[str] = identity(["stop"], description="actions in order; [] only records the event")
@@ -134,12 +134,14 @@ class Architecture(Section):
     """A Llama to initialise: the defaults make about 1.6 M parameters beside the embeddings."""
 
     type: Literal["llama"] = identity("llama", absent_means="llama")
-    hidden_size: Count = identity(192)
-    num_hidden_layers: int = identity(4)
-    num_attention_heads: int = identity(6)
-    num_key_value_heads: int | None = identity(None, absent_means=None, description="default: all heads")
-    intermediate_size: Count = identity(512)
-    max_position_embeddings: Count | None = identity(
+    hidden_size: Positive = identity(192)
+    num_hidden_layers: Annotated[int, Field(ge=1)] = identity(4)
+    num_attention_heads: Annotated[int, Field(ge=1)] = identity(6)
+    num_key_value_heads: Annotated[int, Field(ge=1)] | None = identity(
+        None, absent_means=None, description="default: all heads"
+    )
+    intermediate_size: Positive = identity(512)
+    max_position_embeddings: Positive | None = identity(
         None, absent_means=None, description="default: the sequence length"
     )
     tie_word_embeddings: bool = identity(True)
@@ -147,11 +149,11 @@ class Architecture(Section):
     @model_validator(mode="after")
     def _divides(self) -> Architecture:
         heads, groups = self.num_attention_heads, self.num_key_value_heads or self.num_attention_heads
-        if heads < 1 or self.hidden_size % heads or (self.hidden_size // heads) % 2:
+        if self.hidden_size % heads or (self.hidden_size // heads) % 2:
             raise ValueError(
-                f"hidden_size {self.hidden_size} does not make {heads} heads of an even size; choose a multiple of {2 * max(1, heads)}"
+                f"hidden_size {self.hidden_size} does not make {heads} heads of an even size; choose a multiple of {2 * heads}"
             )
-        if groups < 1 or heads % groups:
+        if heads % groups:
             raise ValueError(f"num_attention_heads {heads} is not a multiple of num_key_value_heads {groups}")
         return self
 
@@ -164,18 +166,18 @@ class Training(Section):
     global_batch_tokens: Count = identity()
     learning_rate: Rate = identity(description="peak; 0.05x is a share of the base's peak")
     schedule: Schedule = identity(Schedule())
-    weight_decay: float = identity(0.1)
-    beta1: float = identity(0.9)
-    beta2: float = identity(0.95)
-    max_grad_norm: float = identity(1.0, description="0: no clipping")
-    seed: int | None = identity(None, absent_means=None, description="default: the recipe's")
+    weight_decay: NotNegative = identity(0.1)
+    beta1: Beta = identity(0.9)
+    beta2: Beta = identity(0.95)
+    max_grad_norm: NotNegative = identity(1.0, description="0: no clipping")
+    seed: Seed | None = identity(None, absent_means=None, description="default: the recipe's")
     # Identity, since it changes weights; `resolve_training` replaces `auto` by what the machine does before an id is made.
     precision: Literal["auto", "bf16", "fp16", "fp32"] = identity(
         "auto", description="of the computation; weights are always fp32"
     )
     checkpoints: Checkpoints = identity(Checkpoints())
     monitor: Monitor | None = identity(None, absent_means=None)
-    micro_batch_sequences: int = circumstance(
+    micro_batch_sequences: Annotated[int, Field(ge=0)] = circumstance(
         0, description="sequences of one forward pass; 0: chosen to fit"
     )
     engine: str = circumstance("single")

@@ -11,6 +11,7 @@ import dataclasses
 import math
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,6 +111,15 @@ class Pretrainer(Trainer):
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
+    def set_rate(self) -> None:
+        """Bring the schedule to the step that begins: transformers leaves it where it was when fp16 skips a step, yet counts the step."""
+        with (
+            warnings.catch_warnings()
+        ):  # torch warns when a schedule moves before the optimizer did, which is the case in question
+            warnings.simplefilter("ignore")
+            while self.lr_scheduler.last_epoch < self.state.global_step:
+                self.lr_scheduler.step()
+
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
@@ -190,6 +200,9 @@ class _Flow(TrainerCallback):
         if state.global_step == 0 and self.trainer.cadence.measure_every:
             self.trainer.sink.measure(0, self.trainer.model)
         self.trainer.mark = time.monotonic()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer.set_rate()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         trainer, step = self.trainer, state.global_step

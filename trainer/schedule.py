@@ -42,11 +42,9 @@ class Curve:
         return self._descend(self._progress(step, plateau_end))
 
     def _progress(self, step: int, begin: int) -> float:
-        """0 at step `begin`, 1 at the last step and after it."""
-        last = self.num_steps - 1
-        if step >= last:
-            return 1.0 if last > begin else 0.0
-        return max(0, step - begin) / (last - begin)
+        """0 at step `begin`, 1 at the last step and after it; 0 throughout where nothing lies between."""
+        length = self.num_steps - 1 - begin
+        return min(1.0, max(0, step - begin) / length) if length > 0 else 0.0
 
     def _descend(self, share: float) -> float:
         return 1 - (1 - self.floor) * share

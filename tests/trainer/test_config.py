@@ -70,12 +70,24 @@ def test_what_changes_weights_or_results_changes_the_identity(change: dict[str, 
         ({"monitor": {"every": "1M", "max_increase": {"general": "2pp"}}}, "no percentage points"),
         ({"monitor": {"every": "1M", "max_increase": {"general": 3}}}, "has no unit"),
         ({"checkpoints": {"milestones": ["3B"]}}, "beyond the run's"),
-        ({"checkpoints": {"keep_last": 0}}, "at least 1"),
+        ({"checkpoints": {"keep_last": 0}}, "keep_last: Input should be greater than or equal to 1"),
         ({"schedule": {"type": "cosine", "decay": "10%"}}, "belongs to type: wsd"),
         ({"schedule": {"type": "wsd", "warmup": "60%", "decay": "60%"}}, "120%"),
         ({"global_batch_tokens": 100}, "at least one sequence"),
         ({"tokens": 1000}, "less than one step"),
         ({"device": "tpu"}, "no device 'tpu'"),
+        ({"weight_decay": -1}, "weight_decay: Input should be greater than or equal to 0"),
+        ({"weight_decay": float("nan")}, "weight_decay: Input should be a finite number"),
+        ({"max_grad_norm": -1}, "max_grad_norm: Input should be greater than or equal to 0"),
+        ({"beta1": 1.5}, "beta1: Input should be less than 1"),
+        ({"beta2": -0.1}, "beta2: Input should be greater than or equal to 0"),
+        ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
+        ({"seed": 2**32}, "seed: Input should be less than 4294967296"),
+        ({"micro_batch_sequences": -1}, "micro_batch_sequences: Input should be greater than or equal to 0"),
+        ({"monitor": {"every": 0}}, "monitor.every: Input should be greater than or equal to 1"),
+        ({"monitor": {"every": 1, "tokens_per_source": 0}}, "tokens_per_source: Input should be greater"),
+        ({"checkpoints": {"every": 0}}, "checkpoints.every: Input should be greater than or equal to 1"),
+        ({"checkpoints": {"milestones": [0]}}, "milestones.0: Input should be greater than or equal to 1"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -111,6 +123,16 @@ def test_a_launcher_s_environment_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="one process"):
         check_single_process()
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size", "max_position_embeddings"],
+)  # fmt: skip
+def test_an_architecture_has_at_least_one_of_everything(key: str):
+    for value in (0, -1):
+        with pytest.raises(ConfigError, match=f"architecture: {key}: "):
+            build_section(Architecture, {key: value}, "architecture")
 
 
 def test_heads_must_divide_the_architecture():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,28 @@ def test_the_weights_learn_in_fp32_whatever_the_computation(tmp_path: Path):
     assert read_status(tmp_path / "run")["precision"] == "bf16"
     weights = load_file(result.export / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
-    assert math.isfinite(losses(tmp_path / "run")[4, None])
+    run_toy(tmp_path / "fp32", toy_training(precision="fp32", steps=4))
+    half, whole = losses(tmp_path / "run")[1, None], losses(tmp_path / "fp32")[1, None]
+    assert half != whole, "the same weights and tokens, another computation"
+    assert half == pytest.approx(whole, rel=1e-2)
+
+
+def test_a_step_that_fp16_skips_leaves_the_rate_on_its_curve(
+    tmp_path: Path, done: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Steps that accelerate skips while it looks for a loss scale count, so they take their place on the curve."""
+    skipping = iter([True, True, False, True] + [False] * 99)
+    monkeypatch.setattr(
+        "accelerate.Accelerator.optimizer_step_was_skipped",
+        property(lambda self: next(skipping)),
+        raising=True,
+    )
+    run_toy(tmp_path / "run")
+    rates = [
+        [row["value"] for row in rows(folder, "metrics", name="learning_rate")]
+        for folder in (tmp_path / "run", done)
+    ]
+    assert rates[0] == rates[1]
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, step: int, spoil: Any) -> None:

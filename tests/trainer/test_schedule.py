@@ -13,8 +13,8 @@ from trainer.schedule import Curve, build_curve, round_steps
 @st.composite
 def curves(draw: st.DrawFn) -> Curve:
     steps = draw(st.integers(2, 400))
-    warmup = draw(st.integers(0, steps - 1))
-    decay = draw(st.integers(1, steps - warmup)) if warmup < steps else 0
+    warmup = draw(st.integers(0, steps))
+    decay = draw(st.integers(0, steps - warmup))
     return Curve(draw(st.sampled_from(["cosine", "wsd"])), steps, warmup, decay, draw(st.floats(0, 1)))
 
 
@@ -22,9 +22,9 @@ def curves(draw: st.DrawFn) -> Curve:
 def test_a_curve_rises_to_its_peak_once_and_ends_on_its_floor(curve: Curve):
     factors = [curve.factor(step) for step in range(curve.num_steps)]
     peak = max(curve.warmup_steps - 1, 0)
-    if curve.warmup_steps < curve.num_steps and peak < curve.num_steps - 1:
-        assert factors[-1] == pytest.approx(curve.floor, abs=1e-12)
-        assert factors[peak] == 1
+    descends = peak < curve.num_steps - 1 and (curve.type == "cosine" or curve.decay_steps > 0)
+    assert factors[-1] == pytest.approx(curve.floor if descends else 1, abs=1e-12)
+    assert factors[peak] == 1
     assert all(b > a for a, b in pairwise(factors[: peak + 1]))
     assert all(b <= a + 1e-12 for a, b in pairwise(factors[peak:]))
     assert all(0 <= factor <= 1 + 1e-12 for factor in factors)
@@ -38,6 +38,19 @@ def test_steps_after_the_last_stay_on_the_floor(curve: Curve):
 def test_wsd_holds_its_peak_until_the_descent():
     curve = build_curve(Schedule(type="wsd", warmup=0.1, decay=0.3, floor=0.0), 10, 64)
     assert [round(curve.factor(step), 3) for step in range(10)] == [1, 1, 1, 1, 1, 1, 1, 0.667, 0.333, 0]
+
+
+def test_wsd_without_a_descent_stays_on_its_peak():
+    for schedule in (
+        Schedule(type="wsd", warmup=0, decay="0%"),
+        Schedule(type="wsd", warmup="0%", decay=0),
+        Schedule(type="wsd", warmup="100%", decay="0%"),
+    ):
+        curve = build_curve(schedule, 10, 64)
+        assert curve.decay_steps == 0
+        assert [curve.factor(step) for step in range(curve.warmup_steps, 10)] == [1] * (
+            10 - curve.warmup_steps
+        )
 
 
 def test_lengths_may_be_shares_or_tokens():
