@@ -172,7 +172,7 @@ def check_measured(
         stored = (edited.version, edited.identity) if edited else None
         if stored != ((Edited.version, Edited().identity() | {"edits": edits.identity()}) if edits else None):
             raise ConfigError(
-                f"this change needs {Edited.name} measured again: other lines of {source.name} would be cut, or other data masked. Run `tilth curate` with it; what is measured already is kept."
+                f"this change needs {Edited.name} measured again: {source.name} was not, or with other lines cut or other data masked. Run `tilth curate` with it; what is measured already is kept."
             )
     near = curation.near_duplicates
     found_pairs = (edges.version, edges.identity) if edges else None
