@@ -256,7 +256,9 @@ def test_so_it_is_where_lines_are_cut_and_data_is_masked(
 
 def test_other_edits_cannot_be_asked_for(furnished: tuple[Lake, Path, Manifest]) -> None:
     lake, _, before = furnished
-    with pytest.raises(ConfigError, match=r"edited measured again: web was not, or with other lines cut.*`tilth curate`"):
+    with pytest.raises(
+        ConfigError, match=r"edited measured again: web was not, or with other lines cut.*`tilth curate`"
+    ):
         ask(lake, before, curation(presets=["c4"], overrides={"web": {"c4_lines": None}}))
 
 
