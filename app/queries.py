@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from corpus import names
 from corpus.errors import ConfigError, UnknownName, did_you_mean
 from corpus.facts import read_facts
+from corpus.json_file import read_json
 from corpus.lake import Lake, Manifest, now_utc
 from corpus.names import Resolved
 from corpus.own_fields import shown_fields
@@ -307,9 +308,7 @@ def _size(lake: Lake, kind: str, id: str) -> int:
 
 @lru_cache(maxsize=256)
 def _cached(path: Path, stamp: int) -> dict[str, Any]:
-    import json
-
-    return json.loads(path.read_text("utf-8"))
+    return read_json(path) or {}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -7,7 +7,6 @@ The draw is by a keyed hash of content, so it depends neither on order nor on ch
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pydantic import field_validator
 
 from corpus.config import Count, Section, Share, circumstance, identity
 from corpus.errors import ConfigError
+from corpus.json_file import read_json, well_formed
 from corpus.lake import Lake, Manifest, artifact_id, now_utc
 from corpus.names import check_name
 
@@ -89,9 +89,12 @@ def draw_place(name: str, content: str) -> float:
 def frozen(lake: Lake, config: Holdout) -> Manifest | None:
     """The set of this name, if it is drawn; refuses a recipe that names it with other settings."""
     path = _freeze_path(lake, config.name)
-    if not path.exists():
+    said = read_json(path)
+    if said is None:
         return None
-    manifest = lake.get("holdout", json.loads(path.read_text("utf-8"))["id"])
+    with well_formed(path):
+        id = str(said["id"])
+    manifest = lake.get("holdout", id)
     asked = {key: config.identity()[key] for key in config.model_fields_set if key in config.identity()}
     if differing := {
         key: value for key, value in asked.items() if manifest.identity["config"].get(key) != value

@@ -233,6 +233,33 @@ def test_a_mistake_in_a_profile_is_told_in_one_line(tmp_path: Path, profile: str
     assert not (tmp_path / "lake").exists()
 
 
+def test_a_profile_s_lake_may_be_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_corpus(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "profiles.yaml").write_text("default: {lake: ~/lake}\n")
+    for option, place in (([], "lake"), (["--lake", "~/other"], "other")):
+        assert tilth("ingest", tmp_path / "recipe.yaml", *option).code == 0
+        assert (tmp_path / "home" / place / "format.json").exists()
+    assert not (tmp_path / "~").exists()
+
+
+def test_the_funnel_of_a_sample_says_so(tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    command = ["curate", tmp_path / "recipe.yaml", "--lake", tmp_path / "lake"]
+    assert "of a sample of 50.00% of the documents" in tilth(*command, "--sample", "50%").out
+    assert "of a sample" not in tilth(*command).out
+
+
+def test_a_damaged_fact_names_its_file(small_lake: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    path = tmp_path / "lake" / "names" / "small" / "1" / "claim.json"
+    path.write_text("{")
+    for command in (["ls"], ["sql", "FROM documents"], ["why", "p3"]):
+        said = tilth(*command, "--lake", tmp_path / "lake")
+        assert said.code == 1 and said.err.count("\n") == 1 and f"{path} is damaged" in said.err, said.err
+
+
 def test_a_place_that_cannot_be_a_lake_is_a_mistake_in_the_command(corpus: Path, tmp_path: Path) -> None:
     recipe = corpus / "recipe.yaml"
     refused(tilth("run", recipe, "--lake", corpus), "holds other things")
