@@ -40,7 +40,8 @@ def what_if(recipe: Path, sets: list[str], lake: Lake) -> list[Flips]:
             f"{loaded.recipe.name!r} has no snapshot in {lake.root} yet. Make one with `tilth curate {recipe}`."
         )
     snapshot = lake.get("snapshot", names.attached(lake, owner, "snapshot")[0]["id"])
-    held_out = _held_out(lake, snapshot, loaded.recipe.holdout, recipe)
+    holdout, sample = loaded.recipe.holdout, snapshot.summary.get("sample", 1.0)
+    held_out = _held_out(lake, snapshot, holdout and holdout.of_sample(sample), recipe)
     inputs = []
     for name, source in loaded.sources.items():
         entry = snapshot.identity["sources"].get(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def render_funnel(snapshot: Manifest) -> str:
 
     rows = funnel_rows(snapshot.summary["sources"], snapshot.summary["rejects"])
     shown = [{**row, "share": _share(row, snapshot)} for row in rows]
-    return _sample_of(snapshot) + render_table(
+    return _sample_of(snapshot.summary.get("sample", 1.0)) + render_table(
         shown,
         [
             "source",
@@ -96,12 +96,11 @@ def render_funnel_summary(snapshot: Manifest, num_reasons: int = 3) -> str:
             "source": source, "read": tally["documents"] + rejected, "rejected": rejected, "dropped": tally["dropped"], "kept": tally["kept"], "tokens kept": tally["tokens_kept"],
             "masked": tally["masked"], "dropped most by": shown,
         })  # fmt: skip
-    return _sample_of(snapshot) + render_table(rows, limit=110)
+    return _sample_of(snapshot.summary.get("sample", 1.0)) + render_table(rows, limit=110)
 
 
-def _sample_of(snapshot: Manifest) -> str:
+def _sample_of(share: float) -> str:
     """Said above all numbers of a snapshot that are not of the whole corpus."""
-    share = snapshot.summary.get("sample", 1.0)
     return f"of a sample of {share:.2%} of the documents, by content\n" if share < 1 else ""
 
 
@@ -160,7 +159,7 @@ def render_why(found: Explanation) -> str:
     return "\n".join(lines)
 
 
-def render_flips(flips: Iterable[Flips]) -> str:
+def render_flips(flips: Sequence[Flips]) -> str:
     rows = [
         {
             "source": f.source, "kept_before": f.before["kept"], "kept_after": f.after["kept"], "tokens_before": f.before["tokens_kept"], "tokens_after": f.after["tokens_kept"],
@@ -169,7 +168,7 @@ def render_flips(flips: Iterable[Flips]) -> str:
         for f in flips
     ]  # fmt: skip
     examples = [{"source": f.source, **example} for f in flips for example in f.examples]
-    text = render_table(rows)
+    text = _sample_of(min(f.sample for f in flips)) + render_table(rows)
     return text + (
         "\n\nfor instance\n"
         + render_table(examples, ["source", "doc_id", "tokens", "reason_before", "reason_after"])

@@ -120,6 +120,7 @@ class Flips:
     """What a change of rules does to one source."""
 
     source: str
+    sample: float  # the share of its documents that the snapshot looked at
     before: Tally
     after: Tally
     newly_kept: int
@@ -147,7 +148,7 @@ def what_if(
             (lake.read_part(before[source.name][number]), decide_part(frame, source, rules[source.name], curation, held, verdicts.get((source.name, number))))
             for number, _, frame in part_frames(lake, source)
         )  # fmt: skip
-        flips.append(_flips(source.name, pairs, num_examples))
+        flips.append(_flips(source, pairs, num_examples))
     return flips
 
 
@@ -187,7 +188,7 @@ _FLIP_SCHEMA = {
 }  # fmt: skip
 
 
-def _flips(source: str, pairs: Iterable[tuple[pa.Table, pa.Table]], num_examples: int) -> Flips:
+def _flips(source: SourceInput, pairs: Iterable[tuple[pa.Table, pa.Table]], num_examples: int) -> Flips:
     """Counts over all parts; of the rows only those that flip are kept."""
     tallies: list[tuple[Tally, Tally]] = []
     changed = [pl.DataFrame(schema=_FLIP_SCHEMA)]
@@ -207,6 +208,6 @@ def _flips(source: str, pairs: Iterable[tuple[pa.Table, pa.Table]], num_examples
     kept, dropped = every.filter("is"), every.filter("was")
     before, after = (add_tallies(pair[side] for pair in tallies) for side in (0, 1))
     return Flips(
-        source, before, after, kept.height, int(kept["tokens"].sum()), dropped.height, int(dropped["tokens"].sum()),
+        source.name, source.documents.identity.get("sample", 1.0), before, after, kept.height, int(kept["tokens"].sum()), dropped.height, int(dropped["tokens"].sum()),
         [*kept.head(num_examples).to_dicts(), *dropped.head(num_examples).to_dicts()],
     )  # fmt: skip

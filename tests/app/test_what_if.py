@@ -10,6 +10,7 @@ from app.flow import Work, run_recipe
 from app.profile import Profile
 from app.questions import what_if
 from app.recipe import load_recipe
+from app.render import render_flips
 from app.report import Report
 from corpus.errors import ConfigError
 from corpus.lake import Lake, Manifest
@@ -43,8 +44,9 @@ def lake(recipe: Path) -> Lake:
     return lake
 
 
-def curated(lake: Lake, recipe: Path, *sets: str) -> Manifest:
-    work = run_recipe(Work(lake, load_recipe(recipe, sets), Profile(workers=1), Report(quiet=True)), "curate")
+def curated(lake: Lake, recipe: Path, *sets: str, sample: float = 1.0) -> Manifest:
+    loaded = load_recipe(recipe, sets)
+    work = run_recipe(Work(lake, loaded, Profile(workers=1), Report(quiet=True), sample), "curate")
     assert work.curated is not None
     return work.curated.snapshot
 
@@ -69,6 +71,16 @@ def test_another_held_out_set_is_refused(lake: Lake, recipe: Path) -> None:
     curated(lake, recipe, "holdout=null", "name=without")
     with pytest.raises(ConfigError, match=r"excludes no held-out set.*`tilth curate .*`"):
         what_if(recipe, ["name=without"], lake)
+
+
+def test_of_a_sample_the_sample_is_asked_and_told(lake: Lake, recipe: Path) -> None:
+    decided = curated(lake, recipe, "name=sampled", sample=0.5)
+    flips = what_if(recipe, ["name=sampled"], lake)
+    assert all(found.sample == 0.5 and found.newly_kept == found.newly_dropped == 0 for found in flips)
+    kept = {name: tally["kept"] for name, tally in decided.summary["sources"].items()}
+    assert {found.source: found.after["kept"] for found in flips} == kept
+    assert render_flips(flips).startswith("of a sample of 50.00% of the documents, by content\n")
+    assert not render_flips(what_if(recipe, [], lake)).startswith("of a sample")
 
 
 def test_a_sample_is_no_change_of_the_recipe(lake: Lake, recipe: Path) -> None:
