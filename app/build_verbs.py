@@ -15,8 +15,10 @@ from app.options import (
     RunsOption,
     SampleOption,
     SetOption,
+    check_finished,
     cli,
     plain,
+    print_work,
     show_work,
     walk,
 )
@@ -174,7 +176,7 @@ def evaluate(
 
 @cli.command()
 def select(
-    recipe: RecipeArgument, approve: Annotated[str | None, typer.Option(help="sign off this checkpoint (RUN/STEP or NAME/RUN/STEP) and make it the champion")] = None,
+    recipe: RecipeArgument, approve: Annotated[str | None, typer.Option(help="sign off this checkpoint of those the gate is printed for (RUN/STEP) and make it the champion")] = None,
     note: Annotated[str, typer.Option(help="what the sign-off says")] = "", reviewer: Annotated[str | None, typer.Option(help="who signs (default: the login name)")] = None,
     sample: SampleOption = None, set_: SetOption = None, lake: LakeOption = None, profile: ProfileOption = None, json_: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -184,20 +186,22 @@ def select(
     work = walk(recipe, "select", None, sample, set_, lake, profile, json_)
     assert work.selection is not None
     selection = work.selection
-    show_work(work, json_, lambda w: plain(selection), lambda w: render_selection(selection))
+    print_work(work, json_, lambda w: plain(selection), lambda w: render_selection(selection))
     if approve:
         import getpass
 
         from app.evaluation import approve as sign_off
         from corpus.sql_catalog import write_catalog
 
-        signed = sign_off(work.lake, work.recipe.name, approve, reviewer or getpass.getuser(), note)
+        gated = {row.name: work.scorecards[row.name] for row in selection.rows}
+        signed = sign_off(work.lake, work.claim, gated, approve, reviewer or getpass.getuser(), note)
         write_catalog(work.lake)
         print(
             f"approved: {signed.recipe}/champion is now {signed.reference} (checkpoint {signed.checkpoint_id[:12]})",
             file=sys.stderr,
         )
         return
+    check_finished(work)
     raise typer.Exit({"PASSED": 0, "FAILED": 3}.get(selection.verdict, 4))
 
 

@@ -134,7 +134,7 @@ def select_from_scorecards(work: Work) -> Selection:
         stored = stored_scorecards(work.lake, work.claim)
         key = baseline_of(gate.baseline, stored)
         made[key] = stored[key]
-    cards = {key: open_scorecard(work.lake, manifest) for key, manifest in made.items()}
+    cards = {key: open_scorecard(work.lake, manifest, key) for key, manifest in made.items()}
     baseline_key = baseline_of(gate.baseline, cards)
     candidates = [
         card for key, card in cards.items() if key != baseline_key and not key.startswith(f"{BASE_RUN}/")
@@ -164,7 +164,8 @@ def champion_scorecard(lake: Lake, recipe: str, like: Scorecard) -> Scorecard | 
     if place is None:
         return None
     wanted = checkpoint_id(place["id"], place["step"])
-    found = [open_scorecard(lake, manifest) for manifest in scorecards_of(lake, wanted)]
+    name = f"{recipe}/{names.CHAMPION}"
+    found = [open_scorecard(lake, manifest, name) for manifest in scorecards_of(lake, wanted)]
     same = [
         card
         for card in found
@@ -184,37 +185,46 @@ class Signoff:
     step: int
 
 
-def approve(lake: Lake, recipe: str, reference: str, reviewer: str, note: str) -> Signoff:
-    """Sign off a checkpoint and make it the recipe's champion. It must have a scorecard; UnknownName otherwise."""
-    found = names.resolve(
-        lake,
-        reference
-        if "/" in reference and reference.split("/")[0].split("@")[0] == recipe
-        else f"{recipe}/{reference}",
-        "run",
-    )
+def approve(
+    lake: Lake, owner: names.Claim, gated: Mapping[str, Manifest], reference: str, reviewer: str, note: str
+) -> Signoff:
+    """Sign off one of the checkpoints that the gate was applied to, and make it the champion of the recipe's name.
+
+    `gated` are their scorecards by RUN/STEP, of this version; what is signed is what was shown. UnknownName otherwise.
+    """
+    found = names.resolve(lake, _in_version(owner, reference), "run")
     if found.kind != "run":
-        raise UnknownName(f"{reference!r} is a {found.kind}; a checkpoint is approved: NAME/RUN/STEP")
-    steps = committed_steps(lake.runs / found.id)
-    step = found.step if found.step is not None else (steps[-1] if steps else 0)
-    if step not in steps:
-        raise UnknownName(
-            f"{reference!r} has no committed checkpoint at step {step}. It has: {', '.join(map(str, steps)) or 'none'}."
-        )
+        raise UnknownName(f"{reference!r} is a {found.kind}; a checkpoint is approved: RUN/STEP")
+    step = found.step if found.step is not None else max(committed_steps(lake.runs / found.id), default=0)
     id = checkpoint_id(found.id, step)
-    cards = scorecards_of(lake, id)
-    if not cards:
+    keys = [key for key, card in gated.items() if card.parent("checkpoint") == id]
+    if not keys:
         raise UnknownName(
-            f"{reference!r} at step {step} was never scored, so there is nothing to approve it on. Evaluate it first: `tilth eval RECIPE`."
+            f"{reference!r} at step {step} cannot be approved: the gate was applied to {', '.join(gated)}. Evaluate it first: `tilth eval RECIPE`."
         )
+    key = f"{found.run}/{step}" if f"{found.run}/{step}" in keys else keys[0]
+    full = f"{owner}/{key}"
     row: dict[str, Any] = {
-        "recipe": recipe, "reference": reference, "checkpoint_id": id, "scorecard_id": cards[-1].id, "reviewer": reviewer, "note": note, "time_utc": now_utc(),
+        "recipe": owner.name, "reference": full, "checkpoint_id": id, "scorecard_id": gated[key].id, "reviewer": reviewer, "note": note, "time_utc": now_utc(),
     }  # fmt: skip
     from corpus.fingerprint import fingerprint
 
     write_facts(lake, "signoffs", [{"signoff_id": fingerprint(row), **row}])
-    names.move_alias(lake, recipe, names.CHAMPION, found.id, step, reference)
-    return Signoff(recipe, reference, id, found.id, step)
+    names.move_alias(lake, owner.name, names.CHAMPION, found.id, step, full)
+    return Signoff(owner.name, full, id, found.id, step)
+
+
+def _in_version(owner: names.Claim, reference: str) -> str:
+    """The reference inside this version, whichever version the plain name stands for."""
+    head, _, rest = reference.partition("/")
+    name, _, version = head.partition("@")
+    if name != owner.name or not rest:
+        return f"{owner}/{reference}"
+    if version not in ("", str(owner.version)):
+        raise UnknownName(
+            f"{reference!r} is of another version than {owner}, which was selected from here. Select with the recipe of that version."
+        )
+    return f"{owner}/{rest}"
 
 
 def scorecards_of(lake: Lake, checkpoint_id: str) -> list[Manifest]:

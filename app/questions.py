@@ -22,6 +22,8 @@ from corpus.holdout import Holdout, frozen
 from corpus.lake import Lake, Manifest
 
 if TYPE_CHECKING:
+    from evals.gate import Gate
+    from evals.scorecard import Scorecard
     from quality.decide import SourceInput
     from quality.explain import Flips
 
@@ -105,22 +107,29 @@ def compare(lake: Lake, first: str, second: str) -> tuple[str, Any, int]:
             f"{first!r} is a {a.kind} and {second!r} a {b.kind}; two things of one kind can be compared"
         )
     if a.kind == "scorecard":
-        return compare_cards(lake, *_newest_pair(lake, one, two))
+        from evals.evaluate import open_scorecard
+
+        one_card, other_card = _newest_pair(
+            [open_scorecard(lake, card, first) for card in one],
+            [open_scorecard(lake, card, second) for card in two],
+        )
+        return compare_cards(one_card, other_card, _gate(lake, second) or _gate(lake, first))
     if a.kind == "snapshot":
         rows = compare_snapshots(a, b)
         return render_table(rows), rows, 0
+    from trainer.run_folder import compare_config
+
     changed = [
         {"key": key, "first": before, "second": after}
-        for key, before, after in _differences(a.identity, b.identity)
+        for key, before, after in compare_config(a.identity, b.identity)
     ]
     return render_table(changed) if changed else "no difference", changed, 0
 
 
-def compare_cards(lake: Lake, a: Manifest, b: Manifest) -> tuple[str, Any, int]:
+def compare_cards(a: Scorecard, b: Scorecard, gate: Gate | None) -> tuple[str, Any, int]:
     from evals.comparison import Verdict, compare_scorecards
-    from evals.evaluate import open_scorecard
 
-    rows = compare_scorecards(open_scorecard(lake, a), open_scorecard(lake, b))
+    rows = compare_scorecards(a, b, margins=gate.margins() if gate else None)
     verdicts = {row.verdict for row in rows if row.level != "source"}
     code = 3 if Verdict.REGRESSED in verdicts else 4 if Verdict.INCONCLUSIVE in verdicts else 0
     return render_comparison(rows), [asdict(row) for row in rows], code
@@ -177,29 +186,26 @@ def _candidates(lake: Lake, reference: str) -> list[Manifest]:
     return cards
 
 
-def _newest_pair(lake: Lake, one: list[Manifest], two: list[Manifest]) -> tuple[Manifest, Manifest]:
+def _gate(lake: Lake, reference: str) -> Gate | None:
+    """The gate of the recipe that a name is of; an id and an alias are of none."""
+    from app.verdicts import stored_gate
+
+    owner = names.resolve(lake, reference).claim
+    return stored_gate(owner) if owner else None
+
+
+def _newest_pair(one: list[Scorecard], two: list[Scorecard]) -> tuple[Scorecard, Scorecard]:
     """The newest scorecards of two checkpoints that can be compared; where none can, the newest, which then say why."""
-    from evals.evaluate import open_scorecard
     from evals.scorecard import check_comparable
 
     for a in reversed(one):
         for b in reversed(two):
             try:
-                check_comparable(open_scorecard(lake, a), open_scorecard(lake, b))
+                check_comparable(a, b)
             except ConfigError:
                 continue
             return a, b
     return one[-1], two[-1]
-
-
-def _differences(before: Any, after: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        return [
-            found
-            for key in sorted({*before, *after})
-            for found in _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
-        ]
-    return [] if before == after else [(path, before, after)]
 
 
 # ── rows out ────────────────────────────────────────────────────────────────────────────────────────────────────────

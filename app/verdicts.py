@@ -33,7 +33,8 @@ def stored_gate(owner: Claim) -> Gate | None:
 
 def open_cards(lake: Lake, owner: Claim) -> dict[str, Scorecard]:
     """Key (RUN/STEP, or base_model) → scorecard, the base first."""
-    found = {key: open_scorecard(lake, manifest) for key, manifest in stored_scorecards(lake, owner).items()}
+    stored = stored_scorecards(lake, owner)
+    found = {key: open_scorecard(lake, manifest, key) for key, manifest in stored.items()}
     return dict(sorted(found.items(), key=lambda entry: (not _is_base(entry[0]), _by_step(entry[0]))))
 
 
@@ -81,7 +82,6 @@ class Value:
     level: str
     metric: str
     value: float
-    standard_error: float | None
     low: float | None
     high: float | None
     num_items: int
@@ -95,18 +95,17 @@ def values(cards: Mapping[str, Scorecard]) -> list[Value]:
             for metric in card.targets[target]:
                 one = estimate(find_metric(metric), card.slice(target, metric))
                 low, high = one.interval() if one.decidable else (None, None)
-                error = one.standard_error if one.decidable else None
-                found.append(Value(name, target, level, metric, one.value, error, low, high, one.num_items))
+                found.append(Value(name, target, level, metric, one.value, low, high, one.num_items))
     return found
 
 
-def compare_all(baseline: Scorecard, candidates: Mapping[str, Scorecard]) -> tuple[dict[str, list[Comparison]], dict[str, str]]:  # fmt: skip
-    """Paired comparisons by candidate, and why the others cannot be compared."""
+def compare_all(baseline: Scorecard, candidates: Mapping[str, Scorecard], gate: Gate | None = None) -> tuple[dict[str, list[Comparison]], dict[str, str]]:  # fmt: skip
+    """Paired comparisons by candidate, within the margins of the gate, and why the others cannot be compared."""
     found: dict[str, list[Comparison]] = {}
     refused: dict[str, str] = {}
     for name, card in candidates.items():
         try:
-            found[name] = compare_scorecards(baseline, card)
+            found[name] = compare_scorecards(baseline, card, margins=gate.margins() if gate else None)
         except ConfigError as error:
             refused[name] = str(error)
     return found, refused

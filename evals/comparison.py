@@ -1,13 +1,14 @@
 """Comparisons: what changed between two checkpoints on the same items, with an interval and one word.
 
-Words: IMPROVED and REGRESSED where the interval excludes zero; NO CHANGE WITHIN MARGIN where a declared margin surely holds
-in both directions (two one-sided tests); INCONCLUSIVE otherwise, with the number of items that would decide. Sources are
-explored, so their p-values are adjusted together (Benjamini–Hochberg); tasks and roles are not.
+Words: IMPROVED and REGRESSED where the interval excludes zero; NO CHANGE WITHIN MARGIN where the margin declared for that
+target and metric surely holds in both directions (two one-sided tests); INCONCLUSIVE otherwise, with the number of items
+that would decide. Sources are explored, so their p-values are adjusted together (Benjamini–Hochberg), and what would decide
+is counted at the level they then have to reach; tasks and roles are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -15,6 +16,8 @@ from corpus.config import Margin
 from evals.metric import Metric, estimate, estimate_difference, find_metric
 from evals.scorecard import Scorecard, check_comparable
 from evals.statistics import CONFIDENCE, Estimate, benjamini_hochberg
+
+Axis = tuple[str, str]  # (target, metric)
 
 
 class Verdict(StrEnum):
@@ -26,7 +29,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """One paired difference, candidate − baseline, in the metric's own unit. `level` is task, role or source."""
+    """One paired difference, candidate − baseline; `margin`, where one was declared, and it are in the metric's own unit.
+
+    `level` is task, role or source.
+    """
 
     target: str
     level: str
@@ -36,6 +42,7 @@ class Comparison:
     delta: float
     low: float
     high: float
+    margin: float | None
     p_value: float
     p_adjusted: float
     family: int
@@ -51,22 +58,34 @@ def compare_scorecards(
     baseline: Scorecard,
     candidate: Scorecard,
     metrics: Iterable[str] | None = None,
-    margins: Mapping[str, Margin] | None = None,
+    margins: Mapping[Axis, Margin] | None = None,
     confidence: float = CONFIDENCE,
 ) -> list[Comparison]:
     """Every task, and its roles and sources where there is more than one, under every metric (or the given ones).
 
-    `margins` by metric name make NO CHANGE WITHIN MARGIN possible. Raises ConfigError naming the difference when task
+    `margins`, such as a gate's, make NO CHANGE WITHIN MARGIN possible. Raises ConfigError naming the difference when task
     hashes, examples, windowing or versions differ.
     """
     wanted = None if metrics is None else {find_metric(name).name for name in metrics}
-    rows = [
-        _compare(baseline, candidate, target, level, metric, (margins or {}).get(metric), confidence)
+    measured = [
+        _Measured(target, level, metric, pair(baseline, candidate, target, metric))
         for target, level in list_slices(baseline, check_comparable(baseline, candidate))
         for metric in baseline.targets[target]
         if wanted is None or metric in wanted
     ]
-    return _adjust_sources(rows, confidence)
+    family = sum(one.level == "source" for one in measured)
+    return [
+        _compare(
+            baseline,
+            candidate,
+            one,
+            p_adjusted,
+            family if one.level == "source" else 1,
+            (margins or {}).get((one.target, one.metric)),
+            confidence,
+        )
+        for one, p_adjusted in zip(measured, _adjusted(measured), strict=True)
+    ]
 
 
 def list_slices(card: Scorecard, tasks: Iterable[str]) -> list[tuple[str, str]]:
@@ -108,49 +127,60 @@ def judge(
     return Verdict.NO_CHANGE if difference.spread == 0 and difference.value == 0 else Verdict.INCONCLUSIVE
 
 
+@dataclass(frozen=True)
+class _Measured:
+    target: str
+    level: str
+    metric: str
+    difference: Estimate
+
+
+def _adjusted(measured: Sequence[_Measured]) -> list[float]:
+    """The p-value of every row, those of sources adjusted as one family."""
+    found = [one.difference.p_value for one in measured]
+    sources = [index for index, one in enumerate(measured) if one.level == "source"]
+    for index, p in zip(sources, benjamini_hochberg([found[index] for index in sources]), strict=True):
+        found[index] = p
+    return found
+
+
 def _compare(
     baseline: Scorecard,
     candidate: Scorecard,
-    target: str,
-    level: str,
-    name: str,
-    margin: Margin | None,
+    one: _Measured,
+    p_adjusted: float,
+    family: int,
+    declared: Margin | None,
     confidence: float,
 ) -> Comparison:
-    metric = find_metric(name)
-    before = estimate(metric, baseline.slice(target, name)).value
-    difference = pair(baseline, candidate, target, name)
+    """A row with its word; a claim whose adjusted p-value is too large becomes INCONCLUSIVE."""
+    metric, difference, level = find_metric(one.metric), one.difference, 1 - confidence
+    before = estimate(metric, baseline.slice(one.target, one.metric)).value
+    margin = declared.absolute(before) if declared else None
     low, high = difference.interval(confidence)
-    verdict = judge(metric, difference, margin.absolute(before) if margin else None, confidence)
+    verdict = judge(metric, difference, margin, confidence)
+    if verdict in (Verdict.IMPROVED, Verdict.REGRESSED) and p_adjusted >= level:
+        verdict = Verdict.INCONCLUSIVE
+    to_reach = level * difference.p_value / p_adjusted if p_adjusted else level
     return Comparison(
-        target=target,
-        level=level,
-        metric=name,
+        target=one.target,
+        level=one.level,
+        metric=one.metric,
         baseline=before,
-        candidate=estimate(metric, candidate.slice(target, name)).value,
+        candidate=estimate(metric, candidate.slice(one.target, one.metric)).value,
         delta=difference.value,
         low=low,
         high=high,
+        margin=margin,
         p_value=difference.p_value,
-        p_adjusted=difference.p_value,
-        family=1,
+        p_adjusted=p_adjusted,
+        family=family,
         num_items=difference.num_items,
         num_clusters=difference.num_clusters,
         correlation=difference.correlation,
         minimum_detectable=difference.minimum_detectable(confidence),
-        num_needed=difference.items_needed(difference.value, confidence)
+        num_needed=difference.items_needed(difference.value, 1 - to_reach)
         if verdict is Verdict.INCONCLUSIVE
         else None,
         verdict=verdict,
     )
-
-
-def _adjust_sources(rows: list[Comparison], confidence: float) -> list[Comparison]:
-    """Source rows with p-values adjusted as one family; a claim that does not survive becomes INCONCLUSIVE."""
-    sources = [index for index, row in enumerate(rows) if row.level == "source"]
-    adjusted = benjamini_hochberg([rows[index].p_value for index in sources])
-    for index, p in zip(sources, adjusted, strict=True):
-        claims = rows[index].verdict in (Verdict.IMPROVED, Verdict.REGRESSED)
-        verdict = Verdict.INCONCLUSIVE if claims and p >= 1 - confidence else rows[index].verdict
-        rows[index] = replace(rows[index], p_adjusted=p, family=len(sources), verdict=verdict)
-    return rows

@@ -76,7 +76,10 @@ def evaluate(
         )
     card = build_scorecard(header, tables, id)
     part = lake.write_part("scores", id, card.rows)
-    summary = {"header": header.model_dump(mode="json"), "rows": card.summary(id).to_pylist()}
+    summary = {
+        "header": header.model_dump(mode="json", exclude={"name"}),
+        "rows": card.summary(id).to_pylist(),
+    }
     return lake.commit(
         Manifest(
             "scorecard",
@@ -108,9 +111,12 @@ def scorecard_header(
     )  # fmt: skip
 
 
-def open_scorecard(lake: Lake, manifest: Manifest) -> Scorecard:
-    """A stored scorecard, items and all: every statistic is computed from these."""
-    header = ScorecardHeader.model_validate(manifest.summary["header"])
+def open_scorecard(lake: Lake, manifest: Manifest, name: str) -> Scorecard:
+    """A stored scorecard, items and all: every statistic is computed from these.
+
+    `name` is what the checkpoint is called where it is asked for: equal runs share a scorecard, and each has its own name.
+    """
+    header = ScorecardHeader.model_validate(manifest.summary["header"] | {"name": name})
     return Scorecard(header, lake.read_part(manifest.parts("scores")[0]))
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 
 from corpus.config import Margin, MarginValue, Section, Share, identity
-from evals.comparison import Verdict, pair
+from evals.comparison import Axis, Verdict, pair
 from evals.metric import TASK_METRICS, Metric, estimate, find_metric
 from evals.scorecard import Scorecard, check_comparable, check_target
 from evals.statistics import CONFIDENCE, Estimate, holm
@@ -83,6 +83,10 @@ class Gate(Section):
         return gains + [
             ("harm", target, m, guard) for target, named in self.harm.items() for m, guard in named.items()
         ]
+
+    def margins(self) -> dict[Axis, Margin]:
+        """The margin of every guard, by target and metric."""
+        return {(target, metric): guard.margin for _, target, metric, guard in self.rules() if guard}
 
     def check_targets(self, targets: Mapping[str, tuple[str, ...]], open_tasks: Collection[str] = ()) -> None:
         """UnknownName for a target or metric that evaluation will not give; for use before any work.

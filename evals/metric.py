@@ -57,7 +57,8 @@ def estimate(metric: Metric, scores: Slice) -> Estimate:
     """The metric over a slice, with its clustered standard error."""
     if metric.ratio:
         return statistics.bits_per_byte(scores.nll, scores.num_bytes, scores.clusters)
-    return statistics.mean(scores.values, scores.clusters)
+    average = statistics.share if metric.share else statistics.mean
+    return average(scores.values, scores.clusters)
 
 
 def estimate_difference(metric: Metric, candidate: Slice, baseline: Slice, factor: float = 1.0) -> Estimate:

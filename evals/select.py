@@ -1,33 +1,32 @@
 """Selection: which checkpoint ships, what it was chosen among, and how sure the choice is.
 
-A checkpoint can be chosen when its gate passes; among those the best on the first gain wins. Choosing the best of many
-flatters it, so the whole selection is repeated on resampled items and P(best) says how often each one would have won.
+A checkpoint can be chosen when its gate passes against the baseline and does not fail against the champion; what the items
+cannot tell from the champion can be chosen, and replacing the champion by it is the reviewer's decision. Among those that
+can be chosen the best on the first gain wins. Choosing the best of many flatters it, so that choice, not the gate, is
+repeated on resampled items of the first gain, and P(best) says how often each one would have won.
 A checkpoint is off the Pareto set only if another is surely better on every axis: both paired intervals exclude zero.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from corpus.errors import ConfigError
 from evals.bootstrap import DRAWS, SEED, bootstrap_ratios
-from evals.comparison import pair
+from evals.comparison import Axis, pair
 from evals.gate import Gate, GateResult, evaluate_gate
 from evals.metric import estimate, find_metric, sums
 from evals.scorecard import Scorecard, check_comparable
 from evals.statistics import CONFIDENCE
 
-Axis = tuple[str, str]  # (target, metric)
-
 
 @dataclass(frozen=True)
 class SelectionRow:
-    """One candidate. `objective` is its value on the first gain, with a two-sided interval; `p_best` of the resampled selections."""
+    """One candidate. `objective` is its value on the first gain, with a two-sided interval; `p_best` its share of the
+    resampled choices among those that can be chosen, 0 if it cannot."""
 
     name: str
     gate: GateResult
@@ -39,24 +38,28 @@ class SelectionRow:
     high: float
     p_best: float
 
+    @property
+    def choosable(self) -> bool | None:
+        """Whether it can be chosen; None where the items cannot tell yet."""
+        return False if self.against_champion and self.against_champion.passed is False else self.gate.passed
+
 
 @dataclass(frozen=True)
 class Selection:
-    """The candidates in the order given. `chosen` is None unless a gate passed; `p_none`: resampled selections without any."""
+    """The candidates in the order given. `chosen` is None where none can be chosen."""
 
     axes: tuple[Axis, ...]
     rows: tuple[SelectionRow, ...]
     chosen: str | None
-    p_none: float
     draws: int
     seed: int
 
     @property
     def verdict(self) -> str:
-        """PASSED where something was chosen, else INCONCLUSIVE if any gate is, else FAILED."""
+        """PASSED where something was chosen, else INCONCLUSIVE if for any the items cannot tell, else FAILED."""
         if self.chosen is not None:
             return "PASSED"
-        return "INCONCLUSIVE" if any(row.gate.passed is None for row in self.rows) else "FAILED"
+        return "INCONCLUSIVE" if any(row.choosable is None for row in self.rows) else "FAILED"
 
 
 def select(
@@ -67,13 +70,11 @@ def select(
     draws: int = DRAWS,
     seed: int = SEED,
 ) -> Selection:
-    """Gate every candidate against the baseline (and the champion), then choose the best that passes."""
+    """Gate every candidate against the baseline (and the champion), then choose the best that may be."""
     if not candidates:
         raise ConfigError("there is no scorecard to select from; evaluate a checkpoint first")
     axes = gate_axes(gate)
-    results = [evaluate_gate(gate, baseline, card) for card in candidates]
     dominated = pareto_set(candidates, axes, gate.confidence)
-    p_best, p_none = probability_best(gate, baseline, candidates, draws, seed)
     rows = []
     for index, card in enumerate(candidates):
         objective = estimate(find_metric(axes[0][1]), card.slice(*axes[0]))
@@ -81,17 +82,21 @@ def select(
         rows.append(
             SelectionRow(
                 name=card.name,
-                gate=results[index],
+                gate=evaluate_gate(gate, baseline, card),
                 against_champion=evaluate_gate(gate, champion, card) if champion is not None else None,
                 pareto=not dominated[index],
                 dominated_by=tuple(candidates[other].name for other in dominated[index]),
                 objective=objective.value,
                 low=low,
                 high=high,
-                p_best=float(p_best[index]),
+                p_best=0.0,
             )
         )
-    return Selection(axes, tuple(rows), _choose(axes[0], rows), p_none, draws, seed)
+    able = [index for index, row in enumerate(rows) if row.choosable]
+    chances = probability_best(axes[0], [candidates[index] for index in able], draws, seed)
+    for index, chance in zip(able, chances, strict=True):
+        rows[index] = replace(rows[index], p_best=chance)
+    return Selection(axes, tuple(rows), _choose(axes[0], rows), draws, seed)
 
 
 def gate_axes(gate: Gate) -> tuple[Axis, ...]:
@@ -119,41 +124,20 @@ def pareto_set(
 
 
 def probability_best(
-    gate: Gate, baseline: Scorecard, candidates: Sequence[Scorecard], draws: int = DRAWS, seed: int = SEED
-) -> tuple[NDArray[np.float64], float]:
-    """How often each candidate is chosen when items are resampled (clusters, kept together over models), and how often none is.
+    axis: Axis, scorecards: Sequence[Scorecard], draws: int = DRAWS, seed: int = SEED
+) -> list[float]:
+    """How often each is the best on an axis when its items are drawn again: clusters whole, the same draw for all.
 
-    In each draw a candidate is eligible if it gains on every gain and stays within every margin there; the best eligible
-    one on the first gain is chosen. The same seed gives the same draws.
+    The same seed gives the same draws.
     """
-    models = [baseline, *candidates]
-    drawn = {axis: _draw(axis, models, draws, seed) for axis in gate_axes(gate)}
-    eligible = np.ones((draws, len(candidates)), dtype=bool)
-    for _, target, name, guard in gate.rules():
-        sign = 1.0 if find_metric(name).lower_is_better else -1.0
-        before, after = drawn[target, name][:, :1], drawn[target, name][:, 1:]
-        harm = sign * (after - before)
-        if guard is None:
-            eligible &= harm < 0
-        else:
-            share = guard.margin.value / 100
-            eligible &= harm <= (np.abs(before) * share if guard.margin.unit == "%" else share)
-    first = gate_axes(gate)[0]
-    objective = drawn[first][:, 1:] * (1.0 if find_metric(first[1]).lower_is_better else -1.0)
-    winner = np.argmin(np.where(eligible, objective, np.inf), axis=1)
-    some = eligible.any(axis=1)
-    wins = np.bincount(winner[some], minlength=len(candidates)) / draws
-    return wins, float(1 - some.mean())
-
-
-def _draw(axis: Axis, models: Sequence[Scorecard], draws: int, seed: int) -> NDArray[np.float64]:
-    """The axis' metric of every model in every draw, of shape (draws, models)."""
+    if not scorecards:
+        return []
     metric = find_metric(axis[1])
-    slices = [card.slice(*axis) for card in models]
+    slices = [card.slice(*axis) for card in scorecards]
     tops = np.stack([sums(metric, scores)[0] for scores in slices], axis=1)
-    # Metrics of the same items share their draws; other items get draws of their own.
-    seeds = [seed, zlib.crc32(axis[0].encode())]
-    return bootstrap_ratios(tops, sums(metric, slices[0])[1], slices[0].clusters, draws, seeds)
+    drawn = bootstrap_ratios(tops, sums(metric, slices[0])[1], slices[0].clusters, draws, seed)
+    winners = drawn.argmin(axis=1) if metric.lower_is_better else drawn.argmax(axis=1)
+    return [float(share) for share in np.bincount(winners, minlength=len(scorecards)) / draws]
 
 
 def _surely_worse(card: Scorecard, other: Scorecard, axis: Axis, confidence: float) -> bool:
@@ -165,5 +149,5 @@ def _surely_worse(card: Scorecard, other: Scorecard, axis: Axis, confidence: flo
 
 def _choose(axis: Axis, rows: Sequence[SelectionRow]) -> str | None:
     sign = 1 if find_metric(axis[1]).lower_is_better else -1
-    passed = [row for row in rows if row.gate.passed]
-    return min(passed, key=lambda row: sign * row.objective).name if passed else None
+    able = [row for row in rows if row.choosable]
+    return min(able, key=lambda row: sign * row.objective).name if able else None

@@ -29,7 +29,8 @@ FEW_DISCORDANT = 25  # below it, the normal form for paired 0/1 items is not to 
 @dataclass(frozen=True)
 class Estimate:
     """A statistic with its error. `center` and `spread` make the interval; they differ from `value` and the plain
-    standard error only for few discordant 0/1 items. `exact_p` replaces the p-value of the t distribution there."""
+    standard error only for few discordant 0/1 items. `exact_p` replaces the p-value of the t distribution there.
+    `successes` among `num_clusters` are known where the value is a share whose interval is Wilson's."""
 
     value: float
     standard_error: float
@@ -39,6 +40,7 @@ class Estimate:
     center: float
     spread: float
     exact_p: float | None = None
+    successes: int | None = None
     correlation: float | None = None
 
     @property
@@ -50,6 +52,8 @@ class Estimate:
         """Two-sided interval; infinite where there is no error bar."""
         if not self.decidable:
             return -math.inf, math.inf
+        if self.successes is not None:
+            return wilson_interval(self.successes, self.num_clusters, confidence)
         half = float(stdtrit(self.dof, 0.5 + confidence / 2)) * self.spread if self.spread else 0.0
         return self.center - half, self.center + half
 
@@ -87,7 +91,10 @@ class Estimate:
     def items_needed(
         self, effect: float, confidence: float = CONFIDENCE, power: float = POWER, sided: int = 2
     ) -> int | None:
-        """Items that would show a true distance of `effect`, were new items like these; None where nothing can say."""
+        """Items that would show a true distance of `effect`, were new items like these; None where nothing can say.
+
+        (z + z_power)² · variance / effect², where the variance of one item is num_items · spread².
+        """
         if not self.decidable or effect == 0 or not math.isfinite(effect):
             return None
         z = normal_quantile(1 - (1 - confidence) / sided) + normal_quantile(power)
@@ -103,6 +110,15 @@ def mean(values: ArrayLike, clusters: ArrayLike | None = None) -> Estimate:
     scores = _floats(values)
     center = _mean(scores)
     return _estimate(center, (scores - center) / max(1, len(scores)), clusters)
+
+
+def share(values: ArrayLike, clusters: ArrayLike | None = None) -> Estimate:
+    """Mean of 0/1 values. Where they are independent, or all agree, its interval is Wilson's: never a point at 0 or 1."""
+    found = mean(values, clusters)
+    countable = found.num_clusters == found.num_items or found.value in (0.0, 1.0)
+    if not (found.decidable and countable and _is_binary(_floats(values))):
+        return found
+    return replace(found, successes=round(found.value * found.num_clusters))
 
 
 def bits_per_byte(nll: ArrayLike, num_bytes: ArrayLike, clusters: ArrayLike | None = None) -> Estimate:
@@ -164,18 +180,6 @@ def mcnemar(gained: int, lost: int, mid: bool = True) -> float:
         return 1.0
     exact = 2 * float(bdtr(k, n, 0.5))
     return min(1.0, exact - math.comb(n, k) / 2**n if mid else exact)
-
-
-def items_needed(
-    variance: float, effect: float, confidence: float = CONFIDENCE, power: float = POWER, sided: int = 2
-) -> int:
-    """Items that show a true `effect` when paired differences have this variance: (z + z_power)² · variance / effect².
-
-    >>> items_needed(1 / 9, 0.03)
-    969
-    """
-    z = normal_quantile(1 - (1 - confidence) / sided) + normal_quantile(power)
-    return max(2, math.ceil(z * z * variance / effect**2 - 1e-9))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -73,7 +73,8 @@ def comparisons(
     root: str, name: str, version: int, ids: tuple[str, ...], baseline: str, candidates: tuple[str, ...]
 ) -> tuple[dict[str, list[Comparison]], dict[str, str]]:
     cards = scorecards(root, name, version, ids)
-    return verdicts.compare_all(cards[baseline], {key: cards[key] for key in candidates})
+    gate = verdicts.stored_gate(_claim(_lake(root), name, version))
+    return verdicts.compare_all(cards[baseline], {key: cards[key] for key in candidates}, gate)
 
 
 def _claim(lake: Lake, name: str, version: int) -> Claim:

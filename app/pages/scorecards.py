@@ -116,11 +116,14 @@ def gates(selection: Selection) -> None:
 
 def banner(selection: Selection) -> None:
     if selection.chosen:
-        st.success(f"**{frame.plain(selection.chosen)}** passes the gate and is the best of those that do.", icon=":material/check_circle:")  # fmt: skip
+        st.success(f"**{frame.plain(selection.chosen)}** passes the gate and is the best of those that can be chosen.", icon=":material/check_circle:")  # fmt: skip
     elif selection.verdict == "INCONCLUSIVE":
         st.warning("**INCONCLUSIVE**: no checkpoint passes the gate, and for at least one the items cannot tell. Below stands how many would.", icon=":material/help:")  # fmt: skip
     else:
-        st.error("**FAILED**: no checkpoint passes the gate.", icon=":material/cancel:")
+        st.error(
+            "**FAILED**: no checkpoint passes the gate and holds against the champion.",
+            icon=":material/cancel:",
+        )
 
 
 def candidates(selection: Selection) -> None:
@@ -134,15 +137,15 @@ def candidates(selection: Selection) -> None:
     ]  # fmt: skip
     columns = {
         "checkpoint": frame.text("Checkpoint"), "gate": frame.text("Gate"), "objective": frame.number(f"{target} {metric}", "%.4f", help=DIRECTION[find_metric(metric).lower_is_better]),
-        "interval": frame.text("95% interval"), "p_best": frame.share("P(best)", help="how often it would be chosen if the items were drawn again"),
+        "interval": frame.text("95% interval"), "p_best": frame.share("P(best)", help=f"of those that can be chosen: how often it would be the best on {target} {metric} if its items were drawn again"),
         "pareto": st.column_config.CheckboxColumn("In the Pareto set", help="no other is surely better on every axis of the gate"), "dominated": frame.text("Dominated by"),
         "champion": frame.text("Against the champion"),
     }  # fmt: skip
     frame.table(rows, columns, alt="Candidates with gate, objective, Pareto set and chance of being the best")
-    if selection.p_none > 0.005:
-        st.caption(
-            f"In {selection.p_none:.0%} of {selection.draws:,} draws of the items none would be chosen."
-        )
+    st.caption(
+        f"A checkpoint can be chosen that passes the gate and is not shown to be worse than the champion. P(best) draws the items of {frame.plain(target)} again, {selection.draws:,} times; "
+        "the gate's verdicts stand as they are."
+    )
 
 
 def rules(result: GateResult) -> None:
@@ -249,7 +252,7 @@ def thresholds(stored: Stored, x: str, y: str) -> list[dict[str, Any]]:
 
 
 def scores(stored: Stored) -> None:
-    """One row a task, role or source and metric; one column a checkpoint: value ± standard error."""
+    """One row a task, role or source and metric; one column a checkpoint: value and 95% interval."""
     values = loaded.values(*stored.key)
     metrics = list(dict.fromkeys(one.metric for one in values))
     left, right = st.columns(2)
@@ -265,11 +268,11 @@ def scores(stored: Stored) -> None:
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for one in shown:
         row = rows.setdefault((one.target, one.metric), {"target": one.target, "metric": one.metric, "better": "lower" if METRICS[one.metric].lower_is_better else "higher", "items": one.num_items})  # fmt: skip
-        row[one.checkpoint] = f"{one.value:.4f} ± {one.standard_error:.4f}" if one.standard_error is not None else f"{one.value:.4f}"  # fmt: skip
+        row[one.checkpoint] = f"{one.value:.4f} [{one.low:.4f}, {one.high:.4f}]" if one.low is not None else f"{one.value:.4f}"  # fmt: skip
     order = [stored.baseline, *stored.candidates]
     columns = {"target": frame.text("Task"), "metric": frame.text("Metric"), "better": frame.text("Better is"), "items": frame.number("Items")} | {name: frame.text(name) for name in order}  # fmt: skip
-    frame.table(list(rows.values()), columns, alt="Scores of every checkpoint with standard errors", most=24)
-    st.caption("Value ± standard error, clustered where items belong together. The baseline stands first.")
+    frame.table(list(rows.values()), columns, alt="Scores of every checkpoint with 95% intervals", most=24)
+    st.caption("Value and 95% interval, clustered where items belong together; Wilson's for shares of independent items. The baseline stands first.")  # fmt: skip
 
 
 if __name__ == "__main__":

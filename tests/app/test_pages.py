@@ -338,10 +338,10 @@ def test_a_comparison_against_another_baseline_turns_its_sign(small_lake: Path, 
     assert change("base/4", "replay-30/4") == -change("replay-30/4", "base/4") != 0
 
 
-def test_scores_stand_side_by_side_with_their_errors(small_lake: Path, opened: Any) -> None:
+def test_scores_stand_side_by_side_with_their_intervals(small_lake: Path, opened: Any) -> None:
     table = opened(small_lake, "scorecards", section="Scores").dataframe[0].value
     assert {"base/4", "replay-00/4", "replay-30/4"} <= set(table.columns)
-    assert table["base/4"].str.contains("±").all()
+    assert table["base/4"].str.fullmatch(r"\d+\.\d{4} \[\d+\.\d{4}, \d+\.\d{4}\]").all()
 
 
 def test_items_that_flipped_are_counted_and_listed(small_lake: Path, opened: Any) -> None:

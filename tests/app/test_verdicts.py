@@ -21,6 +21,8 @@ from app.verdicts import (
 from corpus import names
 from corpus.lake import Lake
 from corpus.names import Claim
+from evals.comparison import Verdict
+from evals.gate import Gate
 from evals.scorecard import Scorecard
 from evals.select import select
 from tests.app.small_lake import QUESTIONS
@@ -83,6 +85,23 @@ def test_scorecards_on_other_items_are_refused_by_name(cards: dict[str, Scorecar
     found, refused = compare_all(cards["base/4"], {"other": other, "same": card})
     assert list(found) == ["same"]
     assert "different items" in refused["other"]
+
+
+def test_a_gate_makes_no_change_a_claim_where_it_declares_a_margin(cards: dict[str, Scorecard]) -> None:
+    one, other, axis = cards["base/4"], cards["replay-30/4"], ("holdout/general", "bits_per_byte")
+    wide = Gate.model_validate({"harm": {axis[0]: {axis[1]: {"max_increase": "90%"}}}})
+    found, _ = compare_all(one, {"other": other}, wide)
+    verdicts = {(row.target, row.metric): row.verdict for row in found["other"]}
+    plain = {(row.target, row.metric): row.verdict for row in compare_all(one, {"other": other})[0]["other"]}
+    assert verdicts[axis] is not Verdict.INCONCLUSIVE
+    assert {**verdicts, axis: plain[axis]} == plain
+
+
+def test_shares_near_0_and_1_are_not_points(cards: dict[str, Scorecard]) -> None:
+    shares = [one for one in values(cards) if one.metric in ("acc", "acc_norm")]
+    assert shares and all(
+        0 <= one.low < one.high <= 1 for one in shares if one.low is not None and one.high is not None
+    )
 
 
 def test_flips_add_up_to_the_difference_of_accuracies(cards: dict[str, Scorecard]) -> None:

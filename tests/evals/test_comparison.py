@@ -11,7 +11,7 @@ import pytest
 from corpus.config import Margin
 from corpus.errors import ConfigError
 from evals.bootstrap import bootstrap_ratios
-from evals.comparison import Comparison, Verdict, compare_scorecards
+from evals.comparison import Comparison, Verdict, compare_scorecards, pair
 from tests.evals.cards import SOURCES, card, choice_rows, holdout_card, holdout_rows
 
 
@@ -88,15 +88,24 @@ def test_swapping_the_sides_swaps_the_word() -> None:
 
 
 def test_a_margin_makes_no_change_a_claim() -> None:
-    a, b = holdout_card("a"), holdout_card("b", seed=2)
+    a, b, axis = holdout_card("a"), holdout_card("b", seed=2), ("holdout", "bits_per_byte")
     without = by_target(compare_scorecards(a, b))["holdout"]
-    within = by_target(compare_scorecards(a, b, margins={"bits_per_byte": Margin(3.0, "%")}))["holdout"]
-    tight = by_target(compare_scorecards(a, b, margins={"bits_per_byte": Margin(0.01, "%")}))["holdout"]
+    within = by_target(compare_scorecards(a, b, margins={axis: Margin(3.0, "%")}))["holdout"]
+    tight = by_target(compare_scorecards(a, b, margins={axis: Margin(0.01, "%")}))["holdout"]
     assert [row.verdict for row in (without, within, tight)] == [
         Verdict.INCONCLUSIVE,
         Verdict.NO_CHANGE,
         Verdict.INCONCLUSIVE,
     ]
+    assert [row.margin for row in (without, within)] == [None, pytest.approx(0.03 * within.baseline)]
+
+
+def test_a_margin_is_of_the_target_it_was_declared_for() -> None:
+    a, b, axis = holdout_card("a"), holdout_card("b", seed=2), ("holdout/general", "bits_per_byte")
+    rows = by_target(compare_scorecards(a, b, margins={axis: Margin(3.0, "%")}))
+    assert [name for name, row in rows.items() if row.margin is not None] == ["holdout/general"]
+    assert rows["holdout/general"].verdict is Verdict.NO_CHANGE
+    assert rows["holdout"].verdict is Verdict.INCONCLUSIVE
 
 
 def test_inconclusive_names_the_items_that_would_decide() -> None:
@@ -140,6 +149,18 @@ def test_sources_are_explored_with_adjusted_p_values() -> None:
         for row in compare_scorecards(a, b)
         if row.level != "source"
     )
+
+
+def test_a_source_that_does_not_survive_adjusting_names_the_items_that_would_decide() -> None:
+    """At the level where its p-value would have to be, so more than the same numbers need alone."""
+    shifts = {"acts": -0.0075, "code": 0.0, "novels": 0.0, "web": 0.0}
+    a, b = holdout_card("a", per_source=40), card("b", holdout_rows(shifts, seed=8, per_source=40))
+    row = by_target(compare_scorecards(a, b))["holdout/acts"]
+    assert row.p_value < 0.05 < row.p_adjusted
+    assert row.verdict is Verdict.INCONCLUSIVE
+    alone = pair(a, b, row.target, row.metric).items_needed(row.delta)
+    assert row.num_needed is not None and alone is not None
+    assert row.num_needed > max(alone, row.num_items)
 
 
 def test_only_the_metrics_asked_for() -> None:

@@ -48,7 +48,8 @@ def test_when_nothing_passes_nothing_is_chosen() -> None:
         BASE,
         [holdout_card("a", domain=-0.1, general=0.1, seed=2), holdout_card("b", domain=0.1, seed=3)],
     )
-    assert (failed.chosen, failed.verdict, failed.p_none) == (None, "FAILED", 1.0)
+    assert (failed.chosen, failed.verdict) == (None, "FAILED")
+    assert [row.p_best for row in failed.rows] == [0.0, 0.0]
     unclear = select(GATE, BASE, [holdout_card("a", domain=0.1, seed=2), holdout_card("b", seed=3)])
     assert (unclear.chosen, unclear.verdict) == (None, "INCONCLUSIVE")
     with pytest.raises(ConfigError):
@@ -61,6 +62,26 @@ def test_the_champion_is_a_second_baseline() -> None:
     rows = select(GATE, BASE, [better, worse], champion).rows
     assert [row.against_champion.verdict for row in rows if row.against_champion] == ["PASSED", "FAILED"]
     assert select(GATE, BASE, [better]).rows[0].against_champion is None
+
+
+def test_what_surely_harms_against_the_champion_is_not_chosen() -> None:
+    """Here all pass against the base, and the best on the gain forgets what the champion had kept."""
+    champion = holdout_card("champion", domain=-0.05, general=-0.10, seed=2)
+    forgetful = holdout_card("forgetful", domain=-0.10, general=0.0, seed=3)
+    equal = holdout_card("equal", domain=-0.05, general=-0.10, seed=4)
+    assert select(GATE, BASE, [forgetful, equal]).chosen == "forgetful"
+    found = select(GATE, BASE, [forgetful, equal], champion)
+    assert [row.gate.verdict for row in found.rows] == ["PASSED", "PASSED"]
+    assert [row.against_champion.verdict for row in found.rows if row.against_champion] == ["FAILED", "INCONCLUSIVE"]  # fmt: skip
+    assert (found.chosen, found.verdict) == ("equal", "PASSED")
+    assert [row.p_best for row in found.rows] == [0.0, 1.0]
+    alone = select(GATE, BASE, [forgetful], champion)
+    assert (alone.chosen, alone.verdict) == (None, "FAILED")
+
+
+def test_the_champion_itself_can_be_chosen_again() -> None:
+    champion = holdout_card("champion", domain=-0.05, seed=2)
+    assert select(GATE, BASE, [champion], champion).chosen == "champion"
 
 
 def test_dominated_only_when_surely_worse_on_every_axis() -> None:
@@ -81,17 +102,22 @@ def test_the_pareto_set_does_not_depend_on_order_and_holds_someone() -> None:
 
 def test_p_best_is_seeded_sums_to_one_and_splits_between_equals() -> None:
     cards = [holdout_card(f"c{n}", domain=-0.05, seed=n + 2) for n in range(2)]
-    p_best, p_none = probability_best(GATE, BASE, cards)
-    again, _ = probability_best(GATE, BASE, cards)
-    assert np.array_equal(p_best, again)
-    assert p_best.sum() + p_none == pytest.approx(1.0)
-    clear, _ = probability_best(GATE, BASE, [cards[0], holdout_card("far", domain=-0.2, seed=9)])
-    assert list(clear) == [0.0, 1.0]
+    p_best = probability_best(AXES[0], cards)
+    assert p_best == probability_best(AXES[0], cards)
+    assert sum(p_best) == pytest.approx(1.0)
+    assert probability_best(AXES[0], [cards[0], holdout_card("far", domain=-0.2, seed=9)]) == [0.0, 1.0]
+    assert probability_best(AXES[0], []) == []
+
+
+def test_only_what_can_be_chosen_has_a_chance_of_being_the_best() -> None:
+    """The best on the first gain fails the gate for certain, so no draw of the items can make it the choice."""
+    cards = [holdout_card("harmful", domain=-0.2, general=0.032, seed=2, noise=0.05), holdout_card("good", domain=-0.05, seed=3)]  # fmt: skip
+    rows = select(GATE, BASE, cards).rows
+    assert [(row.gate.passed is True, row.p_best) for row in rows] == [(False, 0.0), (True, 1.0)]
 
 
 def test_p_best_equals_the_normal_form_for_two_candidates() -> None:
-    """With only a gain that both surely have, P(best) is the chance that their paired difference has its sign."""
-    gate = build_section(Gate, {"gain": {"holdout/domain": {"bits_per_byte": "improves"}}}, "gate")
+    """P(best) of two is the chance that their paired difference has its sign."""
     one, other = (
         holdout_card("one", domain=-0.1, seed=2, noise=0.05),
         holdout_card("other", domain=-0.103, seed=3, noise=0.05),
@@ -101,7 +127,7 @@ def test_p_best_equals_the_normal_form_for_two_candidates() -> None:
     ratio = d.sum() / a.num_bytes.sum()
     residuals = d - ratio * a.num_bytes
     z = d.sum() / math.sqrt((residuals**2).sum())
-    p_best, _ = probability_best(gate, BASE, [one, other], draws=4000)
+    p_best = probability_best(AXES[0], [one, other], draws=4000)
     assert p_best[1] == pytest.approx(0.5 * (1 + math.erf(z / math.sqrt(2))), abs=0.03)
 
 

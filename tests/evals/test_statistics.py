@@ -194,6 +194,27 @@ def test_wilson_of_nothing_is_everything() -> None:
     assert statistics.wilson_interval(0, 0) == (0.0, 1.0)
 
 
+@given(st.lists(st.booleans(), min_size=2, max_size=40))
+def test_a_share_has_an_interval_inside_0_and_1_that_is_never_a_point(right: list[bool]) -> None:
+    found = statistics.share([float(one) for one in right])
+    low, high = found.interval()
+    assert (low, high) == pytest.approx(statistics.wilson_interval(sum(right), len(right)))
+    assert 0 <= low < high <= 1
+    assert low - 1e-12 <= found.value <= high + 1e-12
+
+
+def test_a_share_of_clusters_that_all_agree_counts_clusters() -> None:
+    assert statistics.share(np.zeros(60), np.repeat(np.arange(6), 10)).interval() == pytest.approx(
+        statistics.wilson_interval(0, 6)
+    )
+    mixed, clusters = np.r_[np.zeros(30), np.ones(30)], np.repeat(np.arange(6), 10)
+    assert statistics.share(mixed, clusters) == statistics.mean(mixed, clusters)
+
+
+def test_a_share_of_one_item_has_no_error_bar() -> None:
+    assert not statistics.share([1.0]).decidable
+
+
 @given(st.integers(0, 30), st.integers(0, 30))
 def test_exact_mcnemar_equals_the_binomial_test(gained: int, lost: int) -> None:
     expected = scipy.stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
@@ -251,11 +272,17 @@ def test_coverage_of_the_paired_interval_on_few_discordant_items() -> None:
     ("q", "effect", "n"), [(0.05, 0.01, 3917), (0.10, 0.02, 1955), (0.20, 0.03, 1737), (0.30, 0.05, 935)]
 )
 def test_items_needed_for_a_change_of_accuracy(q: float, effect: float, n: int) -> None:
-    assert statistics.items_needed(q - effect**2, effect) == n
+    assert with_variance(q - effect**2).items_needed(effect) == n
 
 
 def test_one_sided_guard_needs_fewer_items() -> None:
-    assert statistics.items_needed(1.0, 0.1, sided=1) == math.ceil(6.1826 / 0.01)
+    assert with_variance(1.0).items_needed(0.1, sided=1) == math.ceil(6.1826 / 0.01)
+
+
+def with_variance(variance: float, n: int = 500) -> statistics.Estimate:
+    """What `n` items of this variance say."""
+    error = math.sqrt(variance / n)
+    return statistics.Estimate(0.0, error, n, n, n - 1.0, 0.0, error)
 
 
 def test_the_items_said_to_be_needed_do_decide() -> None:

@@ -1,0 +1,104 @@
+"""Selecting and signing off: what is approved is what the gate was printed for, and every scorecard is called what it is here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from app.evaluation import approve, stored_scorecards
+from app.verdicts import open_cards
+from corpus import names
+from corpus.errors import UnknownName
+from corpus.facts import read_facts
+from corpus.lake import Lake, Manifest
+from corpus.names import Claim
+from tests.app.command import tilth
+
+
+@pytest.fixture
+def lake(small_lake: Path, tmp_path: Path) -> Lake:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    return Lake.open(tmp_path / "lake", create=False)
+
+
+@pytest.fixture
+def sampled(lake: Lake) -> tuple[Claim, dict[str, Manifest]]:
+    """A version of a sample, for which the plain name never stands; its replay-30 is what the first version calls replay-00."""
+    (first,) = names.claims(lake, "small")
+    owner = names.claim(lake, "small", "f" * 32, first.recipe, 0.5)
+    runs = {fact["key"]: fact["id"] for fact in names.attached(lake, first, "run")}
+    card = stored_scorecards(lake, first)["replay-00/4"]
+    names.attach(lake, owner, "run", runs["replay-00"], "replay-30")
+    names.attach(lake, owner, "scorecard", card.id, "replay-30/4")
+    return owner, {"replay-30/4": card}
+
+
+@pytest.mark.parametrize("reference", ["replay-30/4", "replay-30", "small/replay-30/4", "small@2/replay-30"])
+def test_what_is_approved_is_of_the_version_that_was_selected_from(
+    lake: Lake, sampled: tuple[Claim, dict[str, Manifest]], reference: str
+) -> None:
+    owner, cards = sampled
+    elsewhere = names.resolve(lake, "small/replay-30", "run")
+    signed = approve(lake, owner, cards, reference, "me", "")
+    place = names.alias(lake, "small", names.CHAMPION)
+    assert place is not None
+    assert place["id"] == signed.run_id == names.resolve(lake, "small@1/replay-00", "run").id
+    assert signed.run_id != elsewhere.id
+    assert place["reference"] == signed.reference == "small@2/replay-30/4"
+    (row,) = read_facts(lake, "signoffs")
+    assert (row["scorecard_id"], row["checkpoint_id"]) == (cards["replay-30/4"].id, signed.checkpoint_id)
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("small@1/replay-30/4", ["small@2", "another version"]),
+        ("replay-00/4", ["no run 'replay-00'", "replay-30"]),
+        ("replay-30/2", ["replay-30/2", "the gate was applied to replay-30/4"]),
+        ("scorecard", ["is a scorecard"]),
+    ],
+)
+def test_what_was_not_gated_here_is_not_approved(
+    lake: Lake, sampled: tuple[Claim, dict[str, Manifest]], reference: str, words: list[str]
+) -> None:
+    with pytest.raises(UnknownName) as error:
+        approve(lake, *sampled, reference, "me", "")
+    assert all(word in str(error.value) for word in words), error.value
+    assert not list(read_facts(lake, "signoffs"))
+    assert names.alias(lake, "small", names.CHAMPION) is None
+
+
+def test_approving_on_the_command_line_signs_the_scorecard_that_was_shown(
+    small_lake: Path, lake: Lake
+) -> None:
+    recipe, options = small_lake.parent / "corpus" / "recipe.yaml", ["--lake", lake.root]
+    said = tilth(
+        "select", recipe, "--approve", "replay-30/4", "--note", "enough", "--reviewer", "me", *options
+    )
+    assert said.code == 0, said.err
+    assert "small/champion is now small@1/replay-30/4" in said.err
+    (row,) = read_facts(lake, "signoffs")
+    (owner,) = names.claims(lake, "small")
+    assert row["scorecard_id"] == stored_scorecards(lake, owner)["replay-30/4"].id
+    assert "replay-30/4 against base/4" in tilth("select", recipe, *options).out
+
+
+def test_a_scorecard_that_is_found_has_the_name_it_has_in_this_version(
+    lake: Lake, sampled: tuple[Claim, dict[str, Manifest]]
+) -> None:
+    owner, cards = sampled
+    assert [card.name for card in open_cards(lake, owner).values()] == ["replay-30/4"]
+    assert "replay-00" not in json.dumps(asdict(cards["replay-30/4"]), default=str)
+
+
+def test_compare_reads_the_margins_of_the_gate(small_lake: Path) -> None:
+    said = tilth("compare", "small/base/4", "small/replay-30/4", "--lake", small_lake, "--json")
+    rows = {(row["target"], row["metric"]): row for row in json.loads(said.out)}
+    general = rows["holdout/general", "bits_per_byte"]
+    assert general["margin"] == pytest.approx(0.03 * general["baseline"])
+    assert rows["endings", "acc"]["margin"] == pytest.approx(0.05)
+    assert rows["holdout", "bits_per_byte"]["margin"] is None
