@@ -16,7 +16,7 @@ from app.reach import check_baseline, last_stage
 from app.recipe import BASE_RUN, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
 from app.render import render_funnel_summary
 from app.report import Report
-from app.training import base_run, tokenizer_of_run
+from app.training import base_run, check_positions, model_folder, tokenizer_of_run
 from app.version import version_fingerprint
 from corpus import names
 from corpus.engine import kept_workers, release_workers
@@ -28,6 +28,7 @@ from corpus.lease import hold_lease
 from corpus.names import Claim
 from corpus.snapshot import check_guards
 from corpus.sql_catalog import write_catalog
+from quality.language_model import read_max_positions
 
 if TYPE_CHECKING:
     from evals.select import Selection
@@ -51,6 +52,7 @@ class Work:
     mixtures: dict[str, Manifest] = field(default_factory=dict)  # by run
     runs: dict[str, str] = field(default_factory=dict)  # run → run id
     scorecards: dict[str, Manifest] = field(default_factory=dict)  # run/step → scorecard
+    not_finite: list[str] = field(default_factory=list)  # runs that met a number that is not finite
     selection: Selection | None = None
 
     @property
@@ -115,7 +117,10 @@ def check_references(work: Work) -> None:
     """What the recipe names in the lake: a run to go on from, a held-out set that is frozen with the same settings."""
     base, holdout = work.recipe.base_model, work.recipe.holdout
     if base and base.run:
-        base_run(work.lake, base.run)
+        found = base_run(work.lake, base.run)
+        if work.recipe.training:
+            positions = read_max_positions(model_folder(work.lake, found.id, found.step))
+            check_positions(work.loaded, positions, f"the model of base_model.run {base.run!r}")
     if holdout:
         frozen(work.lake, holdout.of_sample(work.sample))
 
@@ -241,14 +246,15 @@ def mix_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
     from mixer.mix import mix
 
     assert work.shards is not None
-    for name, planned in planned_runs(work.loaded, runs).items():
+    for name, planned in planned_runs(work.loaded, runs, work.profile).items():
+        assert planned.training.seed is not None, "resolved"
         with work.report.stage("mix", name) as stage:
             before = work.lake.ids("mixture")
             found = mix(
                 work.lake,
                 work.shards,
                 planned.mixture,
-                seed=work.recipe.seed,
+                seed=planned.training.seed,
                 sources=planned.sources,
                 **planned.budget(),
             )

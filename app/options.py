@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corpus.errors import ConfigError, LakeError
+from corpus.errors import ConfigError, GuardStop, LakeError
 
 if TYPE_CHECKING:
     from app.flow import Work
@@ -87,6 +87,23 @@ def open_folder(path: str, create: bool) -> Lake:
 def show_work(
     work: Work, json_: bool, as_json: Callable[[Work], Any], as_text: Callable[[Work], str]
 ) -> None:
+    """What a verb that builds prints at its end; then GuardStop, if a run did not get to its own."""
+    print_work(work, json_, as_json, as_text)
+    check_finished(work)
+
+
+def check_finished(work: Work) -> None:
+    """GuardStop, naming the runs that met a number that is not finite; what else there was to do is done by then."""
+    if work.not_finite:
+        raise GuardStop(
+            f"did not finish, since a loss or gradient was not a number: {', '.join(work.not_finite)}. "
+            "What they had committed was kept; `tilth sql 'FROM events'` tells the step"
+        )
+
+
+def print_work(
+    work: Work, json_: bool, as_json: Callable[[Work], Any], as_text: Callable[[Work], str]
+) -> None:
     print_result(
         json_,
         None
@@ -138,7 +155,7 @@ def walk(
     loaded = load_recipe(recipe, sets or [])
     chosen = load_profile(recipe.parent, profile, lake)
     last, only = last_stage(loaded, until), [name for name in (runs or "").split(",") if name]
-    check_needs(loaded, loaded.runs(only), last)
+    check_needs(loaded, loaded.runs(only), last, chosen)
     if not Path(chosen.lake).exists():
         check_sources(loaded)
     report = Report(quiet=json_)

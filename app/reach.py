@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from app.profile import Profile
 from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath
 from corpus import names
 from corpus.errors import ConfigError, did_you_mean
 from corpus.files import list_files
 from corpus.lake import Lake
+from quality.language_model import read_max_positions
 
 BASELINE = "base_model"  # what a gate calls the base, wherever it comes from
 MISSING = {
@@ -66,7 +68,7 @@ def _has_tokenizer(recipe: Recipe) -> bool:
     return recipe.tokenizer is not None or (base is not None and base.scratch is None)
 
 
-def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str) -> None:
+def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str, profile: Profile) -> None:
     """Everything outside the recipe that the stages up to `until` will ask for: folders, rates, tasks. ConfigError otherwise."""
     reached = STAGES[: STAGES.index(until) + 1]
     recipe = loaded.recipe
@@ -76,9 +78,16 @@ def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str) ->
         if recipe.base_model and recipe.base_model.path:
             _must_hold(loaded.path(recipe.base_model.path), "config.json", "base_model.path")
     if "mix" in reached:
-        from app.training import planned_runs
+        from app.training import check_positions, planned_runs, scratch_architecture
 
-        planned_runs(loaded, runs)
+        planned_runs(loaded, runs, profile)
+        base = recipe.base_model
+        if base and base.path:
+            folder = loaded.path(base.path)
+            check_positions(loaded, read_max_positions(folder), f"the model of base_model.path {folder}")
+        if base and base.scratch:
+            positions = scratch_architecture(loaded, base.scratch).max_position_embeddings
+            check_positions(loaded, positions, "base_model.scratch.architecture")
     if "eval" in reached:
         from evals.items import load_items
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from corpus.catalog import Catalog, Source, build_catalog
 from corpus.config import (
@@ -32,20 +32,37 @@ from evals.task import TaskConfig
 from mixer.groups import SourceTokens, group_members
 from mixer.static import Mixture
 from quality.curation import Curation
-from trainer.config import Architecture, Training
+from trainer.config import Architecture, Positive, PositiveRate, Seed, Training
 
 HOLDOUT_TASK = "holdout"
 STAGES = ("ingest", "curate", "tokenize", "mix", "train", "eval", "select")
 BASE_RUN = "base"
 
 
+def _distinct(sources: list[str]) -> list[str]:
+    if not sources:
+        raise ValueError("name at least one source of the catalog")
+    if repeated := sorted({name for name in sources if sources.count(name) > 1}):
+        raise ValueError(f"the source {repeated[0]!r} stands twice")
+    return sources
+
+
 class TokenizerTraining(Section):
     """A tokenizer fitted before anything is measured, on a selection that uses no signal."""
 
     train: Literal["bpe"] = identity("bpe")
-    vocab_size: Count = identity(8192)
+    vocab_size: Annotated[Count, Field(ge=258)] = identity(
+        8192, description="258 or more: every byte, EOS and BOS"
+    )
     sources: list[str] | None = identity(None, absent_means=None, description="default: all of the recipe's")
-    sample: Share = identity(1.0, absent_means=1.0, description="share of documents, by content hash")
+    sample: Annotated[Share, Field(gt=0)] = identity(
+        1.0, absent_means=1.0, description="share of documents, by content hash"
+    )
+
+    @field_validator("sources")
+    @classmethod
+    def _in_any_order(cls, value: list[str] | None) -> list[str] | None:
+        return None if value is None else sorted(_distinct(value))
 
 
 class TokenizerPath(Section):
@@ -57,9 +74,14 @@ class Scratch(Section):
 
     architecture: Architecture = identity(Architecture())
     sources: list[str] = identity(description="what it is trained on")
-    tokens: Count = identity()
-    learning_rate: float = identity(1e-3, description="peak; what `0.05x` in training refers to")
+    tokens: Positive = identity()
+    learning_rate: PositiveRate = identity(1e-3, description="peak; what `0.05x` in training refers to")
     training: dict[str, Any] = identity({}, description="keys of `training` that are different for the base")
+
+    @field_validator("sources")
+    @classmethod
+    def _in_any_order(cls, value: list[str]) -> list[str]:
+        return sorted(_distinct(value))
 
 
 class BaseModel(Section):
@@ -70,7 +92,7 @@ class BaseModel(Section):
         None, description="a checkpoint in the lake, NAME/RUN/STEP; its weights are what counts"
     )
     scratch: Scratch | None = identity(None)
-    peak_learning_rate: float | None = identity(None, absent_means=None)
+    peak_learning_rate: PositiveRate | None = identity(None, absent_means=None)
 
     @model_validator(mode="after")
     def _one(self) -> BaseModel:
@@ -88,7 +110,7 @@ class FullEvaluation(Section):
 
 class Evaluation(Section):
     tasks: list[str] = identity(["holdout"])
-    window_tokens: Count | None = identity(
+    window_tokens: Positive | None = identity(
         None, absent_means=None, description="default: the training sequence length"
     )
     full: FullEvaluation = circumstance(FullEvaluation())
@@ -110,7 +132,7 @@ class Recipe(Section):
         "data_catalog.yaml", description="path of the catalog; --set catalog.root=… moves its root"
     )
     sources: list[str] = identity()
-    seed: int = identity(0)
+    seed: Seed = identity(0)
     curation: Curation = identity(Curation())
     holdout: Holdout | None = identity(None)
     tokenizer: Literal["base_model"] | TokenizerPath | TokenizerTraining | None = identity(None)
@@ -133,12 +155,8 @@ class Recipe(Section):
 
     @field_validator("sources")
     @classmethod
-    def _distinct(cls, value: list[str]) -> list[str]:
-        if not value:
-            raise ValueError("name at least one source of the catalog")
-        if repeated := sorted({name for name in value if value.count(name) > 1}):
-            raise ValueError(f"the source {repeated[0]!r} stands twice")
-        return value
+    def _sources(cls, value: list[str]) -> list[str]:
+        return _distinct(value)
 
     @field_validator("tokenizer", mode="before")
     @classmethod

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.recipe import BASE_RUN, LoadedRecipe, Recipe
+from app.profile import Profile
+from app.recipe import BASE_RUN, LoadedRecipe, Recipe, Scratch
 from corpus import names
-from corpus.config import build_section, set_key
-from corpus.errors import ConfigError, GuardStop
+from corpus.config import apply_sets, build_section, set_key
+from corpus.errors import ConfigError, GuardStop, NotFinite
 from corpus.fingerprint import fingerprint
 from corpus.holdout import held_out_rows
 from corpus.json_file import read_json
@@ -20,7 +21,7 @@ from mixer.mix import open_plan
 from mixer.static import Mixture
 from mixer.tokenize import open_streams, tokenizer_folder
 from mixer.tokenizer import load_tokenizer
-from trainer.config import Training, resolve_device, resolve_training
+from trainer.config import Architecture, Training, resolve_training
 from trainer.model import Base
 
 if TYPE_CHECKING:
@@ -46,8 +47,11 @@ class PlannedRun:
         }
 
 
-def planned_runs(loaded: LoadedRecipe, runs: Mapping[str, Recipe]) -> dict[str, PlannedRun]:
-    """The base first, if it is trained from scratch, then the recipe's runs; learning rates, seeds and `auto` made definite."""
+def planned_runs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], profile: Profile) -> dict[str, PlannedRun]:
+    """The base first, if it is trained from scratch, then the recipe's runs; learning rates, seeds and `auto` made definite.
+
+    The profile's device comes first: it decides what `auto` precision is, and whether there is a GPU for fp16.
+    """
     recipe = loaded.recipe
     assert recipe.training is not None and recipe.base_model is not None, (
         "app.reach and app.recipe ask for both"
@@ -55,33 +59,81 @@ def planned_runs(loaded: LoadedRecipe, runs: Mapping[str, Recipe]) -> dict[str, 
     found: dict[str, PlannedRun] = {}
     peak = recipe.base_model.peak_learning_rate
     if scratch := recipe.base_model.scratch:
-        tree = recipe.training.model_dump(mode="json") | {
-            "monitor": None,
-            "checkpoints": {},
-            "tokens": scratch.tokens,
-            "learning_rate": scratch.learning_rate,
-        }
-        for key, value in scratch.training.items():
-            set_key(tree, key, value)
-        base = build_section(Training, tree, "base_model.scratch.training")
+        base = _on_machine(base_training(loaded, scratch), profile)
         mixture = build_section(Mixture, {"max_epochs": recipe.mixture.max_epochs}, "base_model.scratch")
         found[BASE_RUN] = PlannedRun(mixture, resolve_training(base, seed=recipe.seed), scratch.sources)
         peak = scratch.learning_rate if peak is None else peak
     for name, own in runs.items():
         assert own.training is not None
-        found[name] = PlannedRun(own.mixture, resolve_training(own.training, peak, recipe.seed))
+        training = resolve_training(_on_machine(own.training, profile), peak, recipe.seed)
+        found[name] = PlannedRun(own.mixture, training)
     return found
 
 
+def base_training(loaded: LoadedRecipe, scratch: Scratch) -> Training:
+    """How a base is trained: the recipe's training as it is written, with what `scratch` says instead.
+
+    As written, since a value read once may read differently again: 100% is 1.0, and a 1 is a token.
+    """
+    tree = apply_sets(loaded.tree["training"], [])
+    for key in ("monitor", "checkpoints"):
+        tree.pop(key, None)
+    changes = {"tokens": scratch.tokens, "learning_rate": scratch.learning_rate, **scratch.training}
+    for key, value in changes.items():
+        set_key(tree, key, value)
+    return build_section(Training, tree, "base_model.scratch.training")
+
+
+def lengths_read(loaded: LoadedRecipe) -> dict[str, int]:
+    """By key, how many tokens a model of the recipe reads at once: sequences of its base and runs, windows of its evaluation."""
+    recipe = loaded.recipe
+    assert recipe.training is not None
+    found = {"training.sequence_length": recipe.training.sequence_length}  # the window, where none is given
+    if recipe.base_model and (scratch := recipe.base_model.scratch):
+        found["base_model.scratch: sequence_length"] = base_training(loaded, scratch).sequence_length
+    for name, run in loaded.runs().items():
+        assert run.training is not None
+        found[f"runs.{name}: training.sequence_length"] = run.training.sequence_length
+    if window := recipe.evaluation.window_tokens:
+        found["evaluation.window_tokens"] = window
+    return found
+
+
+def check_positions(loaded: LoadedRecipe, positions: int | None, where: str) -> None:
+    """ConfigError, naming the key, where the recipe reads more tokens at once than a model has positions."""
+    key, longest = max(lengths_read(loaded).items(), key=lambda item: item[1])
+    if positions is not None and longest > positions:
+        raise ConfigError(f"{key} is {longest}, but {where} has {positions} positions; give at most that")
+
+
+def scratch_architecture(loaded: LoadedRecipe, scratch: Scratch) -> Architecture:
+    """The architecture of the base, with positions for all that it and what goes on from it will read."""
+    if scratch.architecture.max_position_embeddings is not None:
+        return scratch.architecture
+    positions = max(lengths_read(loaded).values())
+    return scratch.architecture.model_copy(update={"max_position_embeddings": positions})
+
+
 def train_planned_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
-    """Train what is missing: the base, then every run from its last checkpoint. A run that a guard stopped is reported, and others go on."""
-    planned = planned_runs(work.loaded, runs)
+    """Train what is missing: the base, then every run from its last checkpoint. A run that a guard stopped is reported, and others go on.
+
+    One that met a number that is not finite is noted in `work.not_finite`; what it committed is evaluated like any other.
+    """
+    planned = planned_runs(work.loaded, runs, work.profile)
     if work.profile.threads:  # read when torch is loaded, which is later than here
         os.environ["OMP_NUM_THREADS"] = str(work.profile.threads)
     stopped = []
     for name, run in planned.items():
         base = base_of(work, name)
-        if (reason := train_one(work, name, run, base)) and name == BASE_RUN:
+        try:
+            reason = train_one(work, name, run, base)
+        except NotFinite as error:
+            if name == BASE_RUN:
+                raise
+            work.report.say(f"{name}: {error}")
+            work.not_finite.append(name)
+            continue
+        if reason and name == BASE_RUN:
             raise GuardStop(f"the base did not finish: {reason}")
         elif reason:
             stopped.append(f"{name}: {reason}")
@@ -95,7 +147,7 @@ def base_of(work: Work, run: str) -> Base:
     assert config is not None
     if run == BASE_RUN:
         assert config.scratch is not None
-        return Base(architecture=config.scratch.architecture, name="scratch")
+        return Base(architecture=scratch_architecture(work.loaded, config.scratch), name="scratch")
     if config.scratch:
         folder = work.lake.runs / work.runs[BASE_RUN] / "export"
         return Base(folder=folder, name=f"{work.claim}/{BASE_RUN}")
@@ -175,13 +227,14 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
     mixture = work.mixtures[name]
     identity = run_identity(work, planned, base, mixture)
     run_id = fingerprint(identity)
-    training = planned.training.model_copy(update=_circumstance(work, planned.training))
+    training = planned.training
     folder = work.lake.runs / run_id
     if not folder.exists():
         _tell_difference(work, name, identity)
     done = run_status(work.lake, run_id).get("status") in FINISHED
     with work.report.stage("train", name) as stage:
         names.attach(work.lake, work.claim, "run", run_id, name)
+        work.runs[name] = run_id
         plan = open_plan(mixture)
         data = PlanData(plan, open_streams(work.lake, work.shards, [source.name for source in plan.sources]))
         lineage = {
@@ -193,7 +246,6 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
             folder, run_id, training, base, data, held_out_tokens(work, training), tokenizer_folder(work.lake, work.tokenizer), groups=_roles(work), lineage=lineage,
             protected=lambda step: is_protected(work.lake, run_id, step), progress=progress, say=work.report.say,
         )  # fmt: skip
-        work.runs[name] = run_id
         stage.id, stage.built, stage.note = (
             run_id,
             not done,
@@ -204,13 +256,14 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
     return f"{result.status} by its monitor at step {result.last_step} of {plan.num_steps}; `tilth sql 'FROM events'` tells why"
 
 
-def _circumstance(work: Work, training: Training) -> dict[str, Any]:
-    profile = work.profile
-    return {
-        "device": resolve_device(profile.device) if profile.device != "auto" else training.device,
+def _on_machine(training: Training, profile: Profile) -> Training:
+    """The training where the profile says it runs."""
+    changes = {
+        "device": training.device if profile.device == "auto" else profile.device,
         "engine": profile.engine,
         "micro_batch_sequences": profile.micro_batch_sequences or training.micro_batch_sequences,
     }
+    return training.model_copy(update=changes)
 
 
 def _roles(work: Work) -> dict[str, str]:

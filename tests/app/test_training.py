@@ -1,0 +1,196 @@
+"""What a recipe's runs become: their base, seeds, devices and lengths, and what happens when one of them breaks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.profile import Profile
+from app.recipe import LoadedRecipe, load_recipe
+from app.training import planned_runs, scratch_architecture
+from corpus.errors import ConfigError
+from tests.app.command import tilth
+from tests.app.small_lake import write_corpus
+from trainer import config
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder)
+    return folder
+
+
+def load(corpus: Path, *sets: str) -> LoadedRecipe:
+    return load_recipe(corpus / "recipe.yaml", sets)
+
+
+def planned(loaded: LoadedRecipe, device: str = "cpu") -> dict[str, Any]:
+    return {
+        name: run.training
+        for name, run in planned_runs(loaded, loaded.runs(), Profile(device=device)).items()
+    }
+
+
+# ── what is planned ──
+
+
+def test_a_base_reads_the_training_as_it_is_written(corpus: Path) -> None:
+    """A share of 100% is 1.0 once it is read, and a 1 that is read again is one token."""
+    loaded = load(corpus, "training.schedule={type: wsd, warmup: 0%, decay: 100%}")
+    schedules = [training.schedule for training in planned(loaded).values()]
+    assert [(type(found.decay), found.decay) for found in schedules] == [(float, 1.0)] * 3
+
+
+def test_a_base_takes_its_own_keys_and_neither_monitor_nor_milestones(corpus: Path) -> None:
+    loaded = load(
+        corpus,
+        "base_model.scratch.training={weight_decay: 0, schedule.floor: 50%}",
+        "training.checkpoints.milestones=[2048]",
+        "base_model.scratch.tokens=1024",
+    )
+    base, run = planned(loaded)["base"], planned(loaded)["replay-30"]
+    assert (base.tokens, base.learning_rate, base.weight_decay, base.schedule.floor) == (1024, 1e-2, 0, 0.5)
+    assert (base.monitor, base.checkpoints.milestones) == (None, [])
+    assert (run.tokens, run.learning_rate, run.weight_decay, run.schedule.floor) == (2048, 5e-3, 0.1, 0.1)
+
+
+def test_the_profile_s_device_decides_what_auto_precision_is(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "resolve_device", lambda device: "cuda" if device == "auto" else device)
+    monkeypatch.setattr(config, "resolve_precision", lambda precision, device: f"{precision} on {device}")
+    loaded = load(corpus)
+    assert {training.precision for training in planned(loaded, "cpu").values()} == {"auto on cpu"}
+    assert {training.precision for training in planned(loaded, "auto").values()} == {"auto on cuda"}
+
+
+def test_fp16_on_a_profile_s_cpu_is_refused_before_any_work(corpus: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(corpus, tmp_path / "corpus")
+    (folder / "profiles.yaml").write_text("default: {device: cpu}\n")
+    said = tilth(
+        "run", folder / "recipe.yaml", "--lake", tmp_path / "lake", "--set", "training.precision=fp16"
+    )
+    assert said.code == 2 and "fp16, which needs a GPU" in said.err
+    assert not (tmp_path / "lake").exists()
+
+
+def test_sources_of_a_base_and_of_a_tokenizer_have_no_order(corpus: Path) -> None:
+    first, second = (
+        load(
+            corpus,
+            f"base_model.scratch.sources={order}",
+            f"tokenizer={{train: bpe, vocab_size: 400, sources: {order}}}",
+        )
+        for order in ("[prose, code]", "[code, prose]")
+    )
+    assert first.recipe.identity() == second.recipe.identity()
+    assert planned_runs(first, {}, Profile())["base"].sources == ["code", "prose"]
+
+
+# ── positions ──
+
+
+def test_a_base_has_positions_for_all_that_is_read_later(corpus: Path) -> None:
+    def positions(*sets: str) -> int | None:
+        loaded = load(corpus, *sets)
+        assert loaded.recipe.base_model and loaded.recipe.base_model.scratch
+        return scratch_architecture(loaded, loaded.recipe.base_model.scratch).max_position_embeddings
+
+    assert positions() == 64
+    assert positions("runs.long={training.sequence_length: 128}") == 128
+    assert positions("evaluation.window_tokens=256") == 256
+    assert positions("base_model.scratch.training={sequence_length: 32}") == 64
+    assert positions("base_model.scratch.architecture.max_position_embeddings=512") == 512
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("evaluation.window_tokens=256", "evaluation.window_tokens is 256"),
+        ("runs.long={training.sequence_length: 128}", "runs.long: training.sequence_length is 128"),
+        (
+            "base_model.scratch.training={sequence_length: 128}",
+            "base_model.scratch: sequence_length is 128",
+        ),
+    ],
+)
+def test_more_than_the_base_has_positions_for_is_refused_before_any_work(
+    corpus: Path, tmp_path: Path, change: str, said: str
+) -> None:
+    command = ["run", corpus / "recipe.yaml", "--lake", tmp_path / "lake", "--set", change]
+    told = tilth(*command, "--set", "base_model.scratch.architecture.max_position_embeddings=100")
+    assert told.code == 2 and said in told.err and "has 100 positions" in told.err
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"n_positions": 100}')
+    base = f"base_model={{path: {tmp_path / 'model'}, peak_learning_rate: 1e-3}}"
+    if "scratch" not in change:
+        told = tilth(*command, "--set", base)
+        assert told.code == 2 and said in told.err and "has 100 positions" in told.err
+    assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed=-1", "training.seed=-1", "training.weight_decay=.nan", "evaluation.window_tokens=0", "base_model.scratch.tokens=0",
+        "base_model.scratch.learning_rate=-1", "base_model.peak_learning_rate=0", "base_model.scratch.architecture.num_hidden_layers=0",
+        "tokenizer.vocab_size=257", "tokenizer.sample=0", "base_model.scratch.sources=[]", "base_model.scratch.sources=[prose, prose]",
+    ],
+)  # fmt: skip
+def test_a_number_out_of_range_is_one_line_that_names_the_key(corpus: Path, change: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(corpus, change)
+    key = change.partition("=")[0].split(".")[-1]
+    assert f"{key}: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# ── runs ──
+
+
+def test_a_run_s_seed_decides_its_order_and_its_weights(small_lake: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    said = tilth(
+        "run", recipe, "--lake", tmp_path / "lake", "--until", "train", "--json",
+        "--set", "runs={replay-30: {}, same: {training.seed: 5}, other: {training.seed: 6}}",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    result = json.loads(said.out)["result"]
+    mixtures, runs = result["mixtures"], result["runs"]
+    assert mixtures["same"] == mixtures["replay-30"], "5 is the recipe's own seed"
+    assert mixtures["other"] != mixtures["same"] != mixtures["base"]
+    assert runs["same"] == runs["replay-30"] != runs["other"]
+    weights = [
+        (tmp_path / "lake" / "runs" / runs[name] / "export" / "model.safetensors").read_bytes()
+        for name in ("same", "other")
+    ]
+    assert weights[0] != weights[1]
+
+
+def test_a_run_that_meets_nan_stops_no_other(small_lake: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    broken = "{training.learning_rate: 1e38, training.schedule.warmup: 0}"
+    options = ["--lake", tmp_path / "lake", "--set", f"runs={{broken: {broken}, replay-30: {{}}}}", "--json"]
+    said = tilth("run", recipe, *options)
+    assert said.code == 3
+    assert "did not finish, since a loss or gradient was not a number: broken" in said.err
+    result = json.loads(said.out)["result"]
+    assert [key for key in result["scorecards"] if key.startswith("replay-30/")]
+    assert result["selection"] is not None
+    assert tilth("select", recipe, *options, "--approve", "replay-30/4").code == 0, (
+        "what finished can be approved"
+    )
+
+
+def test_a_base_that_meets_nan_ends_the_walk(small_lake: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    said = tilth("run", recipe, "--lake", tmp_path / "lake", "--set", "base_model.scratch.learning_rate=1e38")
+    assert said.code == 3 and "not saved" in said.err
