@@ -270,7 +270,7 @@ def test_a_rename_reads_nothing_and_changes_the_files_fact_only(lake: Lake, tmp_
         os.rename(tmp_path / "d" / f"{old}.jsonl", tmp_path / "d" / f"{new}.jsonl")
         assert read(lake, tmp_path / "d") == made and mtimes(lake) == stamps
         assert file_names(lake, "s")[hash, 0] == str(tmp_path / "d" / f"{new}.jsonl")
-        shown = run_query(lake, f"SELECT file FROM files WHERE file_hash = '{hash}'").table
+        shown = run_query(lake, f"SELECT file FROM all_files WHERE file_hash = '{hash}'").table
         assert shown.to_pylist() == [{"file": str(tmp_path / "d" / f"{new}.jsonl")}]
     assert len(read_facts(lake, "sources")) == 1
 
@@ -280,7 +280,7 @@ def test_an_appended_file_adds_its_name_and_repeats_none(lake: Lake, tmp_path: P
         write(tmp_path / "d", {f"{number}.jsonl": [f"text {number}"]})
         read(lake, tmp_path / "d")
         assert len(read_facts(lake, "files")) == number + 1
-    assert run_query(lake, "SELECT count(*) AS n FROM files").table.to_pylist() == [{"n": 6}]
+    assert run_query(lake, "SELECT count(*) AS n FROM all_files").table.to_pylist() == [{"n": 6}]
 
 
 def test_another_role_is_a_fact_not_another_reading(lake: Lake, tmp_path: Path) -> None:
@@ -418,7 +418,7 @@ def test_a_name_that_is_not_utf_8_is_shown_as_its_bytes(lake: Lake, tmp_path: Pa
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/d/caf\xe9.jsonl")).write_text('{"text": "one"}')
     made = read(lake, tmp_path / "d")
     assert [row["text"] for row in rows(lake, made)] == ["one"] and read(lake, tmp_path / "d") == made
-    assert run_query(lake, "SELECT file FROM files").table.to_pylist() == [
+    assert run_query(lake, "SELECT file FROM all_files").table.to_pylist() == [
         {"file": f"{tmp_path}/d/caf\\xe9.jsonl"}
     ]
 
