@@ -63,7 +63,7 @@ def why(lake: Lake, snapshot: Manifest, document: str, raw: bool = False) -> Exp
     partner = _partner(lake, snapshot, parts, decision["partner"], raw) if decision["partner"] else None
     names = file_names(lake, found["source"])
     file = names.get((found["file_hash"], found["occurrence"]))
-    measured = {name: signals[name] for name in MEASURED_SIGNALS}
+    measured = {name: signals.get(name) for name in MEASURED_SIGNALS}
     return Explanation(found, measured, decision, partner, [file] if file else [])
 
 

@@ -8,11 +8,13 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from corpus.errors import ConfigError, UnknownName
 from corpus.lake import Lake, Manifest
 from corpus.schema import MEASURED_SIGNALS
+from quality import explain
 from quality.curation import Curation
 from quality.decide import SourceInput
 from quality.explain import Flips, what_if, why
@@ -88,6 +90,14 @@ def test_every_document_can_be_explained_by_its_id(lake: Lake, snapshot: Manifes
         assert (found.partner is None) == (decision["partner"] is None)
         assert found.partner is None or found.partner["doc_id"] == decision["partner"]
         assert why(lake, snapshot, document["doc_id"][:12], raw=True) == found
+
+
+def test_a_signal_that_came_after_a_snapshot_is_null_in_it(
+    lake: Lake, snapshot: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explain, "MEASURED_SIGNALS", {**MEASURED_SIGNALS, "of_a_later_version": pa.int64()})
+    found = why(lake, snapshot, documents_of(lake, snapshot)[0]["doc_id"])
+    assert found.signals["of_a_later_version"] is None and found.signals["num_words"]
 
 
 def test_personal_data_is_shown_only_when_it_is_asked_for(lake: Lake, folder: Path) -> None:
