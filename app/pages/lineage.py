@@ -14,6 +14,7 @@ from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest
 from corpus.names import Claim
 from corpus.run_rows import checkpoint_rows
+from trainer.checkpoint import checkpoint_id
 
 SHOWN_PIECES = 2_000
 
@@ -165,7 +166,8 @@ SEEN_COLUMNS = {
 def _seen(lake: Lake, seen: dict[str, Any]) -> dict[str, Any]:
     steps = [step for step, _ in seen["steps"]]
     prefix = f"{seen['recipe']}/{seen['run']}"
-    signed = [row["reference"] for row in read_facts(lake, "signoffs") if row["reference"].startswith(prefix)]
+    ids = {checkpoint_id(seen["run_id"], step) for step in seen["checkpoints"]}
+    signed = [row["reference"] for row in read_facts(lake, "signoffs") if row["checkpoint_id"] in ids]
     return {
         "run": prefix, "times": len(steps), "first": steps[0], "last": steps[-1], "epochs": len({epoch for _, epoch in seen["steps"]}),
         "steps": _listed(steps), "checkpoints": _listed(seen["checkpoints"]), "signed": ", ".join(signed),
