@@ -102,3 +102,15 @@ def test_compare_reads_the_margins_of_the_gate(small_lake: Path) -> None:
     assert general["margin"] == pytest.approx(0.03 * general["baseline"])
     assert rows["endings", "acc"]["margin"] == pytest.approx(0.05)
     assert rows["holdout", "bits_per_byte"]["margin"] is None
+
+
+def test_a_task_whose_role_changed_is_scored_anew(small_lake: Path, lake: Lake, tmp_path: Path) -> None:
+    corpus = shutil.copytree(small_lake.parent / "corpus", tmp_path / "corpus")
+    catalog = corpus / "catalog.yaml"
+    catalog.write_text(
+        catalog.read_text("utf-8").replace("role: general, type", "role: domain, type"), "utf-8"
+    )
+    gate = "gate.harm={endings/domain: {acc: {max_decrease: 5pp}}}"
+    said = tilth("select", corpus / "recipe.yaml", "--set", gate, "--lake", lake.root)
+    assert said.code in (0, 3, 4), said.err
+    assert "harm endings/domain acc" in said.out
