@@ -65,6 +65,7 @@ def load_causal_model(folder: Path, dtype: str = "float32") -> Any:
         raise ConfigError(f"dtype {dtype!r} is not one of {one_of(DTYPES)}")
     read_model_config(folder)
     logging.disable_progress_bar()
+    logging.set_verbosity_error()  # the keys it would list are in the error below
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True

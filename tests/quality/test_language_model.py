@@ -203,13 +203,19 @@ def lose_a_layer(folder: Path) -> None:
     ids=["cut short", "no safetensors", "list", "text for a number", "a layer too few"],
 )  # fmt: skip
 def test_a_damaged_folder_is_a_clear_error(
-    model: LanguageModel, tmp_path: Path, damage: Callable[[Path], object], said: str
+    model: LanguageModel,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    damage: Callable[[Path], object],
+    said: str,
 ) -> None:
     model.module.save_pretrained(tmp_path)
     damage(tmp_path)
+    capfd.readouterr()
     with pytest.raises(ConfigError, match=said) as caught:
         load_language_model(tmp_path)
     assert str(tmp_path) in str(caught.value)
+    assert capfd.readouterr() == ("", ""), "the error says it all"
 
 
 def test_loading_a_model_draws_no_bar(
