@@ -194,3 +194,17 @@ def test_a_base_that_meets_nan_ends_the_walk(small_lake: Path, tmp_path: Path) -
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
     said = tilth("run", recipe, "--lake", tmp_path / "lake", "--set", "base_model.scratch.learning_rate=1e38")
     assert said.code == 3 and "not saved" in said.err
+
+
+def test_more_than_a_run_of_the_lake_has_positions_for_is_refused_before_any_work(small_lake: Path) -> None:
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    said = tilth(
+        "run", recipe, "--lake", small_lake, "--set", "name=longer", "--set", "tokenizer=base_model",
+        "--set", "base_model={run: small/base, peak_learning_rate: 1e-3}", "--set", "evaluation.window_tokens=65",
+    )  # fmt: skip
+    assert said.code == 2
+    assert (
+        "evaluation.window_tokens is 65, but the model of base_model.run 'small/base' has 64 positions"
+        in said.err
+    )
+    assert not said.out
