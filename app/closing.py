@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from app.render import render_funnel_summary, render_selection, render_table
@@ -21,7 +22,7 @@ def closing_text(work: Work) -> str:
         parts.append(render_selection(work.selection))
     if line := _lineage_line(work):
         parts.append(line)
-    parts.append(f"open the app:  tilth app --lake {work.lake.root}")
+    parts.append(f"open the app:  tilth app{_lake_option(work)}")
     return "\n\n".join(parts)
 
 
@@ -47,9 +48,18 @@ def _lineage_line(work: Work) -> str:
     name = key.split("/")[0]
     if name not in work.runs:
         return ""
+    lake = _lake_option(work)
     step = int(run_status(work.lake, work.runs[name])["last_step"])
     first = lineage_of_step(work.lake, work.runs[name], step).documents[0]
     return (
         f"lineage: {work.claim}/{name}/{step} trained on {first['doc_id']} (source {first['source']}, epoch {first['epoch']}) among others\n"
-        f"         tilth lineage {work.claim}/{name}/{step} --lake {work.lake.root}    and    tilth why {first['doc_id'][:12]} --lake {work.lake.root}"
+        f"         tilth lineage {work.claim}/{name}/{step}{lake}    and    tilth why {first['doc_id'][:12]}{lake}"
     )
+
+
+def _lake_option(work: Work) -> str:
+    """What a command needs to find this lake, written as it was given."""
+    from app.profile import Profile
+
+    lake = work.profile.lake
+    return "" if lake == Profile().lake else f" --lake {shlex.quote(lake)}"

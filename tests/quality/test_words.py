@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 
@@ -118,8 +119,12 @@ def test_class_table_agrees_with_python_on_every_code_point() -> None:
 
 
 def test_sentence_terminals_are_the_peers() -> None:
-    text = pytest.importorskip("datatrove.utils.text", reason="the bench extra is not installed")
-    assert characters.sentence_terminals() == text.TERMINAL_PUNCTUATION
+    """As `datatrove.utils.text.TERMINAL_PUNCTUATION` of datatrove 0.10.1 has them, by number and hash."""
+    found = "".join(sorted(characters.sentence_terminals()))
+    assert len(found) == 159
+    assert hashlib.sha256(found.encode()).hexdigest() == (
+        "223fdebf0f76873809176fd2d6d8872e39bdc969664a293b233a45ce7fc396ab"
+    )
 
 
 @settings(max_examples=200, deadline=None)
