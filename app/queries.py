@@ -301,8 +301,17 @@ def _size(lake: Lake, kind: str, id: str) -> int:
     if kind == "run":
         return sum(path.stat().st_size for path in (lake.runs / id).rglob("*") if path.is_file())
     manifest = lake.get(kind, id)
-    return sum(part.bytes for parts in manifest.datasets.values() for part in parts) + sum(
-        entry.bytes for entry in manifest.files.values()
+    parts = [part for parts in manifest.datasets.values() for part in parts]
+    shards = [
+        lake.path_of(part).with_suffix(end)
+        for part in parts
+        for end in (".bin", ".idx")
+        if kind == "token_shards"
+    ]
+    return (
+        sum(part.bytes for part in parts)
+        + sum(entry.bytes for entry in manifest.files.values())
+        + sum(path.stat().st_size for path in shards if path.exists())
     )
 
 

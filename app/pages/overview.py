@@ -126,6 +126,9 @@ RECIPE_COLUMNS = {
 }  # fmt: skip
 
 
+_NO_NEWS = ("self_test", "checkpoint_rotated")
+
+
 def latest(lake: Lake, limit: int = 12) -> list[dict[str, Any]]:
     """Events of runs, artifacts getting a name, and sign-offs; newest first."""
     found: list[tuple[int, str, str]] = []
@@ -135,7 +138,7 @@ def latest(lake: Lake, limit: int = 12) -> list[dict[str, Any]]:
         found += [
             (row["time_utc"], f"{row['kind'].replace('_', ' ')} at step {row['step']:,}", f"{recipe}/{name}")
             for row in queries.run_events(lake, run_id)[-limit:]
-            if row["kind"] != "self_test"
+            if row["kind"] not in _NO_NEWS
         ]
     for kind in names.ARTIFACT_KINDS:
         for fact in queries.all_attached(lake, kind):

@@ -360,6 +360,14 @@ def test_text_results_do_not_say_less_than_they_should(small_lake: Path) -> None
     )
 
 
+def test_the_size_of_token_shards_is_that_of_their_tokens(small_lake: Path) -> None:
+    rows = json.loads(tilth("ls", "token_shards", "--json", "--lake", small_lake).out)
+    lake = Lake.open(small_lake)
+    for row in rows:
+        tallies = lake.get("token_shards", row["id"]).summary["sources"].values()
+        assert row["bytes"] > 2 * sum(tally["tokens"] for tally in tallies)
+
+
 def test_sql_that_is_wrong_is_one_line(small_lake: Path) -> None:
     for query, word in [
         ("SELECT nope FROM documents", "nope"),
