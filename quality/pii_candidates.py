@@ -54,6 +54,12 @@ def _is(data: Bytes, at: int, lo: int, hi: int, flags: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def _is_underscore(data: Bytes, at: int, other: int, lo: int, hi: int) -> bool:
+    """Whether an underscore stands at `at` and joins no digits: `other` is the place on its far side (`ssn_536-…`, not `1_000`)."""
+    return lo <= at < hi and data[at] == 95 and not _is(data, other, lo, hi, _DIGIT)
+
+
+@njit(cache=True, nogil=True)
 def _digits_end(data: Bytes, at: int, hi: int) -> int:
     while at < hi and _CLASS[data[at]] & _DIGIT:
         at += 1
@@ -206,7 +212,8 @@ def _groups(data: Bytes, at: int, hi: int, groups: Ints) -> int:
     while count < _MAX_GROUPS and total <= _MAX_DIGITS:
         end = _digits_end(data, i, hi)
         extension = end + 1 < hi and data[end] in (88, 120) and _CLASS[data[end + 1]] & _DIGIT
-        if end < hi and _CLASS[data[end]] & _WORD and not extension:
+        joined = end < hi and _CLASS[data[end]] & _WORD and not _is_underscore(data, end, end + 1, 0, hi)
+        if joined and not extension:
             if count:
                 groups[count - 1, 2] = 0
             break
@@ -347,7 +354,11 @@ def _numbers(data: Bytes, at: int, lo: int, hi: int, link: int, groups: Ints, ou
     count = _groups(data, at, hi, groups)
     if count == 0:
         return _digits_end(data, at, hi), 0
-    if groups[0, 0] <= 3:
+    # File names and emphasis join with underscores what else stands alone; versions and numbers of any kind are joined so too.
+    in_name = (at > lo and data[at - 1] == 95) or (
+        groups[count - 1, 1] < hi and data[groups[count - 1, 1]] == 95
+    )
+    if groups[0, 0] <= 3 and not in_name:
         ipv4 = _ipv4_end(data, at, lo, hi)
         if ipv4:
             _emit(out, at, ipv4, _IPV4)
@@ -357,7 +368,8 @@ def _numbers(data: Bytes, at: int, lo: int, hi: int, link: int, groups: Ints, ou
         alone = 2 if link == 0 else 0 if not _is_listed(data, at, lo) else 2 if link & (_DOT | _PAREN) else 1
         if at == lo or data[at - 1] != 43:
             _cards_and_ids(data, at, lo, hi, alone, groups, count, out)
-        _phones(data, at, lo, hi, alone > 1, groups, count, out)
+        if not in_name:
+            _phones(data, at, lo, hi, alone > 1, groups, count, out)
     elif bound and data[at - 1] == 47:
         _phones(data, at, lo, hi, False, groups, count, out)
     return groups[0, 1], groups[0, 2]
@@ -382,7 +394,7 @@ def _scan_text(data: Bytes, lo: int, hi: int, groups: Ints, out: Ints) -> None:
                 if end:
                     _emit(out, start, end, _IPV6)
             i += 1
-        elif _is(data, i - 1, lo, hi, _WORD):
+        elif _is(data, i - 1, lo, hi, _WORD) and not _is_underscore(data, i - 1, i - 2, lo, hi):
             end = _digits_end(data, i, hi)
             _after_letters(data, i, end, lo, hi, out)
             i, link = end, 0

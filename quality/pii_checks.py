@@ -26,8 +26,9 @@ _LETTERS = rb"[A-Za-z0-9]|[\xc3-\xd4][\x80-\xbf]"
 _EMAIL = re.compile(
     rb"((?:" + _LETTERS + rb"|[_%+&~-])(?:" + _LETTERS + rb"|[_%+&~-]|[.'](?!@)){0,63})"
     rb"@((?:(?:" + _LETTERS + rb")(?:" + _LETTERS + rb"|-){0,62}\.){1,8})"
-    rb"(xn--[A-Za-z0-9-]{2,59}|(?:[A-Za-z]|[\xc3-\xd4][\x80-\xbf]){2,24})(?!_*[A-Za-z0-9])"
+    rb"(xn--[A-Za-z0-9-]{2,59}|(?:[A-Za-z]|[\xc3-\xd4][\x80-\xbf]){2,24})(?![A-Za-z])"
 )
+_RUNS_ON = re.compile(rb"_*[A-Za-z0-9]")
 _FILE_ENDINGS = frozenset(  # `icon@2x.png`; none of them is a top-level domain
     b"png jpg jpeg gif svg webp bmp ico js jsx tsx css scss json html htm xml yaml yml php txt pdf".split()
 )
@@ -45,8 +46,11 @@ def check_email(candidate: Candidate) -> Iterator[Span]:
         if candidate.data.startswith(b"<EMAIL>", found.end(), candidate.hi):
             continue  # it ran into one more than 64 bytes long, whose end was masked
         is_password = before.endswith(b":") and _PASSWORD.search(before)
-        if ending.lower() not in _NO_METHODS and _CALL.match(candidate.data, found.end(), candidate.hi):
-            continue
+        if ending.lower() not in _NO_METHODS and (
+            _CALL.match(candidate.data, found.end(), candidate.hi)
+            or _RUNS_ON.match(candidate.data, found.end(), candidate.hi)
+        ):
+            continue  # a name in code; `ana@example.org_v2` and `ana@example.org2` are an address and more
         if ending.lower() not in _FILE_ENDINGS and local.lower() not in _NO_PERSON and not is_password:
             yield found.span()
 

@@ -23,7 +23,11 @@ def found_in(text: str) -> list[str]:
         ("mailto:jo@xn--bcher-kva.example", ["jo@xn--bcher-kva.example"]),
         ("_jo@example.com_ and __al@example.com__.", ["_jo@example.com", "__al@example.com"]),
         ("Contact:jo@example.com(work) jo@example.co.uk(2)", ["jo@example.com", "jo@example.co.uk"]),
-        ("jo@example.com_2 and jo@example.com__x", []),
+        (
+            "j_ana@example.org_v2 and al@example.com2 and jo@x.com__y",
+            ["j_ana@example.org", "al@example.com", "jo@x.com"],
+        ),
+        ("matmul@shape.size_of and a@b.cd2", []),
         ("C = A@Bx.cd.transpose(1)", []),
         ("пётр@почта.example", ["пётр@почта.example"]),
         ("icon@2x.png, a @ b.org, user@host, lodash@4.17.21", []),
@@ -117,6 +121,8 @@ def test_phone(text: str, expected: list[str]) -> None:
         ("rng = default_rng(4111111111111111)", []),
         ("t + 4111111111111111*t**2", []),
         ("(4111111111111111)", ["4111111111111111"]),
+        ("f_4111111111111111_a and _5555555555554444_", ["4111111111111111", "5555555555554444"]),
+        ("x = 4111_1111_1111_1111 + 1_4111111111111111 + 4111111111111111_0", []),
     ],
 )
 def test_card(text: str, expected: list[str]) -> None:
@@ -144,6 +150,11 @@ def test_iban(text: str, expected: list[str]) -> None:
         ("1 219-47-2388\n  2) 219-47-2389", ["219-47-2388", "219-47-2389"]),
         ("1) 2341 2341 2346\n5. 2341 2341 2346", ["2341 2341 2346", "2341 2341 2346"]),
         ("7 2341 2341 2346", []),
+        (
+            "report_219-47-2388.pdf ssn_219-47-2389_x _219-47-2381_",
+            ["219-47-2388", "219-47-2389", "219-47-2381"],
+        ),
+        ("1_219-47-2388 219-47-2388_1", []),
         ("२३४१ २३४१ २३४६", ["२३४१ २३४१ २३४६"]),
         ("SSN 219 47 2388", ["219 47 2388"]),
         ("social security number: 219472388", ["219472388"]),
