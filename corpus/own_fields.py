@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -21,8 +22,9 @@ def shown_fields(
     """These fields of these rows of a documents part; `pii` is the part that was measured of it."""
     if pii is None or MASKED_FIELDS["own_id"] not in pq.read_schema(lake.path_of(pii)).names:
         return [dict.fromkeys(names) for _ in rows]
-    raw = lake.read_part(documents, list(names)).take(rows)
-    masked = lake.read_part(pii, [MASKED_FIELDS[name] for name in names]).take(rows)
+    wanted = pa.array(rows, pa.int64())  # without the type, no rows are an array of nulls
+    raw = lake.read_part(documents, list(names)).take(wanted)
+    masked = lake.read_part(pii, [MASKED_FIELDS[name] for name in names]).take(wanted)
     for at, name in enumerate(names):
         raw = raw.set_column(at, name, pc.coalesce(masked[MASKED_FIELDS[name]], raw[name]))
     return [dict(row) for row in raw.to_pylist()]

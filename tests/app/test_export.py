@@ -21,7 +21,9 @@ from quality.curation import Curation
 from tests.corpus.lakes import EMAIL, prose
 
 
-def make(lake: Lake, folder: Path, name: str, license: str, number: int) -> Manifest:
+def make(
+    lake: Lake, folder: Path, name: str, license: str, number: int, curation: Curation | None = None
+) -> Manifest:
     """A snapshot of a source `web`, another one for every name."""
     rows = [
         {"id": f"{name}-{i}", "url": f"https://x.example/{i}", "day": "2020-01-02", "text": prose(number + i), "by": EMAIL}
@@ -35,7 +37,7 @@ def make(lake: Lake, folder: Path, name: str, license: str, number: int) -> Mani
     files = scan(lake, {"web": source}, str(folder))["web"]
     documents = ingest(lake, {"web": (source, files)}, workers=1)["web"]
     holdout = Holdout(name=f"{name}-held", documents_per_source=1, max_share=0.5)
-    curated = curate(lake, {"web": (source, documents)}, Curation(), holdout, None, workers=1)
+    curated = curate(lake, {"web": (source, documents)}, curation or Curation(), holdout, None, workers=1)
     names.attach(lake, names.claim(lake, name, name, {}), "snapshot", curated.snapshot.id)
     return curated.snapshot
 
@@ -77,3 +79,12 @@ def test_the_licence_is_the_one_of_this_snapshot_s_source(lake: Lake, tmp_path: 
         (file,) = export(lake, name, "jsonl", tmp_path / name)
         assert file["license"] == license
         assert json.loads((tmp_path / name / "LICENSES.json").read_text()) == {"web.jsonl": license}
+
+
+@pytest.mark.parametrize("to", ["jsonl", "parquet"])
+def test_a_source_of_which_nothing_is_kept_is_an_empty_file(tmp_path: Path, to: str) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    none = Curation.model_validate({"rules": {"num_words": {"min": 1_000_000}}, "pii": {"email": "mask"}})
+    make(lake, tmp_path, "none", "CC0-1.0", 0, none)
+    (file,) = export(lake, "none", to, tmp_path / "out")
+    assert file["documents"] == 0 and read(tmp_path / "out", to) == []
