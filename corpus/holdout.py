@@ -31,7 +31,9 @@ _CANDIDATE = ["doc_id", "content_hash", "num_bytes"]
 
 class Holdout(Section):
     name: str = circumstance(description="the set is frozen under this name when it is first drawn")
-    documents_per_source: Count = identity(500)
+    documents_per_source: Count = identity(
+        500, description="about so many: each document's chance of being drawn aims at it"
+    )
     max_share: Share = identity(0.02, description="of a source's bytes")
 
     @field_validator("name")

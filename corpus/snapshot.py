@@ -21,6 +21,7 @@ from corpus.part import Part
 
 EDITS_VERSION = 1
 LOSS_DOCUMENTS = 20  # below it, a loss says nothing
+HELD_OUT_RULES = ("held_out", "near_held_out")  # set apart, not lost
 _BATCH_ROWS = 512
 
 
@@ -120,36 +121,60 @@ def edited_column(lake: Lake, part: SnapshotPart, among: Any = None) -> pa.Chunk
 
 def check_guards(snapshot: Manifest, source_loss: float | None, cluster_size: int | None) -> None:
     """Raise GuardStop if the snapshot lost more of a source, or dropped more for one keeper, than the recipe allows."""
-    problems = []
-    for name, tally in snapshot.summary["sources"].items():
-        problem = _loss(name, tally, _rejects(snapshot, name), source_loss)
-        problems += [problem] if problem else []
+    problems, advice = [], []
+    losses = [_Loss.of(snapshot, name) for name in snapshot.summary["sources"]]
+    too_large = [loss for loss in losses if source_loss is not None and loss.share > source_loss]
+    if too_large:
+        problems += [
+            f"{loss.source} lost {loss.lost} of {loss.read} documents ({loss.share:.0%}; the guard allows {source_loss:.0%}): {loss.reasons}"
+            for loss in too_large
+        ]
+        percent = max(-(-100 * loss.lost // loss.read) for loss in too_large)
+        advice.append(f"--set curation.stop_if.source_loss={percent}%")
     largest = snapshot.summary["largest_cluster"]
     if cluster_size is not None and largest["dropped"] > cluster_size:
         problems.append(
             f"{largest['dropped']} documents were dropped for the one document {largest['keeper']} (the guard allows {cluster_size})"
         )
+        advice.append(f"--set curation.stop_if.cluster_size={largest['dropped']}")
     if problems:
         raise GuardStop(
             "a guard stopped the recipe:\n  "
             + "\n  ".join(problems)
             + f"\nThe decisions can be looked at (snapshot {snapshot.id[:12]}: `tilth why DOC`, `tilth what-if`). "
-            "Change rules or overrides, or, if the loss is meant, the guard: --set curation.stop_if.source_loss=80%"
+            f"Change rules or overrides, or, if the loss is meant, the guard: {' '.join(advice)}"
         )
 
 
-def _rejects(snapshot: Manifest, source: str) -> int:
-    """Records of a source that could not be read; of a sample's their share, since a reject has no content to sample by."""
-    return round(snapshot.summary.get("rejects", {}).get(source, 0) * snapshot.summary.get("sample", 1.0))
+@dataclass(frozen=True)
+class _Loss:
+    """What was lost of a source: of all that was there to read, what could not be read and what was dropped, held out aside."""
 
+    source: str
+    rejects: int
+    dropped: Mapping[str, int]  # by rule
+    read: int
 
-def _loss(name: str, tally: Mapping[str, Any], rejects: int, allowed: float | None) -> str:
-    """What is wrong with the loss of a source, if anything: of what was there to read, what was dropped or could not be read."""
-    lost, read = tally["dropped"] + rejects, tally["documents"] + rejects
-    if allowed is None or read < LOSS_DOCUMENTS or lost / read <= allowed:
-        return ""
-    most = sorted(tally["first"].items(), key=lambda found: (-found[1], found[0]))[:3]
-    reasons = ([f"{rejects} could not be read"] if rejects else []) + [
-        f"{rule} {count}" for rule, count in most
-    ]
-    return f"{name} lost {lost} of {read} documents ({lost / read:.0%}; the guard allows {allowed:.0%}): {', '.join(reasons)}"
+    @classmethod
+    def of(cls, snapshot: Manifest, source: str) -> _Loss:
+        """Of a sample the rejects count by their share, since a reject has no content to sample by."""
+        tally = snapshot.summary["sources"][source]
+        rejects = round(
+            snapshot.summary.get("rejects", {}).get(source, 0) * snapshot.summary.get("sample", 1.0)
+        )
+        dropped = {rule: count for rule, count in tally["first"].items() if rule not in HELD_OUT_RULES}
+        return cls(source, rejects, dropped, tally["documents"] + rejects)
+
+    @property
+    def lost(self) -> int:
+        return self.rejects + sum(self.dropped.values())
+
+    @property
+    def share(self) -> float:
+        return self.lost / self.read if self.read >= LOSS_DOCUMENTS else 0.0
+
+    @property
+    def reasons(self) -> str:
+        most = sorted(self.dropped.items(), key=lambda found: (-found[1], found[0]))[:3]
+        unread = [f"{self.rejects} could not be read"] if self.rejects else []
+        return ", ".join([*unread, *(f"{rule} {count}" for rule, count in most)])

@@ -33,7 +33,8 @@ class StopIf(Section):
     """Guards: what a recipe would rather not do. They change no id; a stopped snapshot can still be looked at."""
 
     source_loss: Share | None = circumstance(
-        0.4, description="of a source's documents dropped, by whatever rule, or unreadable, from 20 on"
+        0.4,
+        description="of a source's documents unreadable or dropped, what is held out or near it aside, from 20 on",
     )
     cluster_size: Count | None = circumstance(1000, description="documents dropped for one keeper")
 

@@ -138,10 +138,10 @@ def judged(documents: int, dropped: int, cluster: int = 0, rejects: int = 0, sam
     tally = {
         "documents": documents,
         "dropped": dropped,
-        "first": {"too_few_words": dropped - 1, "near_duplicate": 1},
+        "first": {"too_few_words": dropped - 1, "near_duplicate": 1} if dropped else {},
     }
     summary = {
-        "sources": {"web": tally, "fine": {**tally, "dropped": 0}},
+        "sources": {"web": tally, "fine": {**tally, "dropped": 0, "first": {}}},
         "largest_cluster": {"keeper": "d1", "dropped": cluster}, "rejects": {"web": rejects}, "sample": sample,
     }  # fmt: skip
     return Manifest("snapshot", "0123456789abcdef", "decide", 1, {}, (), summary=summary)
@@ -167,6 +167,29 @@ def test_losses_are_guarded_from_twenty_documents_on() -> None:
     ) as stop:
         check_guards(judged(20, 9), 0.4, 1000)
     assert stop.value.exit_code == 3 and "0123456789ab" in str(stop.value) and "fine" not in str(stop.value)
+
+
+def test_what_is_held_out_is_not_lost() -> None:
+    made = judged(20, 15)
+    made.summary["sources"]["web"]["first"] = {"held_out": 5, "near_held_out": 4, "too_few_words": 6}
+    check_guards(made, 0.3, 1000)
+    with pytest.raises(GuardStop, match=r"web lost 6 of 20 documents \(30%; .*\): too_few_words 6\n"):
+        check_guards(made, 0.29, 1000)
+
+
+@pytest.mark.parametrize(("dropped", "advised"), [(100, "100%"), (87, "87%"), (41, "41%")])
+def test_the_advice_would_let_the_recipe_pass(dropped: int, advised: str) -> None:
+    made = judged(100, dropped)
+    with pytest.raises(GuardStop, match=f"source_loss={advised}$"):
+        check_guards(made, 0.4, 1000)
+    check_guards(made, float(advised.rstrip("%")) / 100, 1000)
+
+
+def test_each_guard_is_advised_on_by_its_own_setting() -> None:
+    with pytest.raises(GuardStop, match=r"--set curation.stop_if.cluster_size=1001$"):
+        check_guards(judged(0, 0, cluster=1001), 0.4, 1000)
+    with pytest.raises(GuardStop, match=r"source_loss=51% --set curation.stop_if.cluster_size=1001$"):
+        check_guards(judged(199, 101, cluster=1001), 0.4, 1000)
 
 
 def test_the_size_of_clusters_is_guarded() -> None:
