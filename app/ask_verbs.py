@@ -30,7 +30,8 @@ def why(
     snapshot: Annotated[str | None, typer.Option(help="a recipe name, NAME@N or snapshot id (default: the newest of each name)")] = None,
     raw: Annotated[bool, typer.Option(help="show the text unmasked")] = False, lake: LakeOption = None, profile: ProfileOption = None, json_: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Why a document was kept or dropped: values, thresholds, partner."""
+    """Why each recipe kept or dropped a document: values, thresholds, partner."""
+    from app.queries import owners_of
     from app.render import render_why
     from corpus import names
     from corpus.errors import UnknownName
@@ -47,12 +48,14 @@ def why(
     found, missing = [], None
     for id in dict.fromkeys(ids):
         try:
-            found.append(explain(opened, opened.get("snapshot", id), document, raw))
+            asked = opened.get("snapshot", id)
+            found.append((owners_of(opened, asked), explain(opened, asked, document, raw)))
         except UnknownName as error:
             missing = error
     if not found and missing:
         raise missing
-    print_result(json_, [asdict(one) for one in found], lambda: "\n\n".join(render_why(one) for one in found))
+    rows = [{"recipes": owners, **asdict(one)} for owners, one in found]
+    print_result(json_, rows, lambda: "\n\n".join(render_why(owners, one) for owners, one in found))
 
 
 @cli.command(name="what-if")

@@ -128,10 +128,7 @@ def _decision(lake: Lake, snapshot: Manifest, doc_id: str) -> dict[str, Any] | N
         row = pc.index(table["doc_id"], doc_id).as_py()
         if row >= 0:
             decision = lake.read_part(part).slice(row, 1).to_pylist()[0]
-            owners = [
-                str(fact["claim"]) for fact in all_attached(lake, "snapshot") if fact["id"] == snapshot.id
-            ]
-            return {"snapshot": ", ".join(owners) or snapshot.id[:12], **decision}
+            return {"snapshot": ", ".join(owners_of(lake, snapshot)) or snapshot.id[:12], **decision}
     return None
 
 
@@ -265,6 +262,12 @@ def all_attached(lake: Lake, kind: str) -> Iterator[dict[str, Any]]:
     for name in names.recipe_names(lake):
         for owner in names.claims(lake, name):
             yield from ({**fact, "claim": owner} for fact in names.attached(lake, owner, kind))
+
+
+def owners_of(lake: Lake, artifact: Manifest) -> list[str]:
+    """The versions of recipe names (NAME@N) that have an artifact."""
+    owners = [fact["claim"] for fact in all_attached(lake, artifact.kind) if fact["id"] == artifact.id]
+    return list(dict.fromkeys(map(str, owners)))
 
 
 def list_things(lake: Lake, kind: str | None = None) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -134,14 +135,18 @@ def render_documents(documents: Mapping[str, Manifest]) -> str:
     return render_table(rows)
 
 
-def render_why(found: Explanation) -> str:
+def render_why(owners: Sequence[str], found: Explanation) -> str:
+    """What one snapshot decided; `owners` are the versions of recipe names that have it."""
     decision, document = found.decision, found.document
     lines = [
+        f"in {', '.join(owners) or 'a snapshot without a name'} (snapshot {decision['snapshot_id'][:12]})",
         f"{document['doc_id']}  source {document['source']}, {document['num_bytes']:,} bytes, record {document['record']} of {', '.join(found.files) or document['file_hash'][:12]}",
         f"{'kept' if decision['kept'] else 'dropped: ' + decision['drop_reason']}",
     ]
     if decision["failures"]:
         lines += ["", render_table(decision["failures"], ["rule", "signal", "value", "threshold"])]
+    if passed := _nearest_rules(found.rules):
+        lines += ["", passed]
     if decision["partner"]:
         lines += [
             "",
@@ -157,6 +162,30 @@ def render_why(found: Explanation) -> str:
         _cell(document["text"], 400),
     ]
     return "\n".join(lines)
+
+
+def _nearest_rules(rules: Sequence[Mapping[str, Any]], most: int = 5) -> str:
+    """The rules that a document passed, those nearest to their threshold first."""
+    passed = sorted(
+        (rule for rule in rules if not rule["failed"]),
+        key=lambda rule: inf if rule["distance"] is None else rule["distance"],
+    )
+    rows = [
+        {
+            "passed": rule["rule"], "signal": rule["signal"], "value": _cell(rule["value"]), "threshold": f"{_BOUNDS[rule['kind']]} {_threshold(rule['threshold'])}",
+            "away": "" if rule["distance"] is None else f"{rule['distance']:.0%}",
+        }
+        for rule in passed[:most]
+    ]  # fmt: skip
+    more = f"\n… and {len(passed) - most} more rules (--json lists all)" if len(passed) > most else ""
+    return render_table(rows) + more if rows else ""
+
+
+_BOUNDS = {"min": "at least", "max": "at most", "allow": "one of", "deny": "none of"}
+
+
+def _threshold(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, (list, tuple)) else _cell(value)
 
 
 def render_flips(flips: Sequence[Flips]) -> str:

@@ -23,21 +23,24 @@ from corpus.snapshot import SnapshotPart, edited_texts, snapshot_parts
 from quality.candidates import held_hashes, judge
 from quality.curate import edges_identity, operators
 from quality.curation import Curation, SourceRules
-from quality.decide import SourceInput, decide_part, part_frames
+from quality.decide import SourceInput, decide_part, part_frames, with_metadata
 from quality.edited import Edited, source_edits
 from quality.funnel import Tally, add_tallies, tally_decisions
 from quality.near_duplicates import EDGES_VERSION
+from quality.rules import Rule
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One document in one snapshot: its row of documents (text edited), of signals and of decisions, and its partner's text."""
+    """One document in one snapshot: its row of documents (text edited), of signals and of decisions, its partner's text,
+    and the rules that held for its source, in order, each with the document's value."""
 
     document: dict[str, Any]
     signals: dict[str, Any]
     decision: dict[str, Any]
     partner: dict[str, Any] | None
     files: list[str]
+    rules: list[dict[str, Any]]
 
 
 def why(lake: Lake, snapshot: Manifest, document: str, raw: bool = False) -> Explanation:
@@ -64,7 +67,35 @@ def why(lake: Lake, snapshot: Manifest, document: str, raw: bool = False) -> Exp
     names = file_names(lake, found["source"])
     file = names.get((found["file_hash"], found["occurrence"]))
     measured = {name: signals.get(name) for name in MEASURED_SIGNALS}
-    return Explanation(found, measured, decision, partner, [file] if file else [])
+    rules = _rules_in_force(snapshot, {**found, **measured}, decision)
+    return Explanation(found, measured, decision, partner, [file] if file else [], rules)
+
+
+def _rules_in_force(
+    snapshot: Manifest, row: Mapping[str, Any], decision: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The rules that judge a document by itself: its source's, then personal data that drops. Own fields are as the row shows them."""
+    stored = snapshot.identity["sources"][decision["source"]]
+    rules = [Rule.from_json(tree) for tree in stored["rules"]]
+    rules += [
+        Rule(f"pii_{kind}", f"num_pii_{kind}", "max", 0)
+        for kind, action in snapshot.identity["pii"].items()
+        if action == "drop"
+    ]
+    asked = {rule.signal for rule in rules}
+    columns = [name for name in row if name in asked | {"date", "metadata"}]
+    frame = pl.DataFrame(
+        {name: [row[name]] for name in columns}, schema_overrides={"date": pl.Date, "metadata": pl.String}
+    )
+    values = with_metadata(frame, SourceRules(tuple(rules), stored["cut_lines"])).row(0, named=True)
+    failed = {failure["rule"] for failure in decision["failures"]}
+    return [
+        {
+            "rule": rule.name, "signal": rule.signal, "kind": rule.kind, "value": values[rule.signal], "threshold": rule.threshold,
+            "failed": rule.name in failed, "distance": rule.distance(values[rule.signal]),
+        }
+        for rule in rules
+    ]  # fmt: skip
 
 
 def find_places(lake: Lake, parts: Sequence[SnapshotPart], document: str) -> list[tuple[int, int, str]]:

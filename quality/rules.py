@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -135,6 +135,25 @@ class Rule:
             if isinstance(self.threshold, (int, float))
             else str(self.threshold)
         )
+
+    def distance(self, value: Any) -> float | None:
+        """How far a value is from the threshold, as a share of it; None where neither is such a number.
+
+        >>> Rule("too_few_words", "num_words", "min", 50.0).distance(60)
+        0.2
+        """
+        if self.kind not in ("min", "max") or isinstance(self.threshold, str) or not self.threshold:
+            return None
+        try:
+            away = abs(float(value) - self.threshold) / abs(self.threshold)
+        except (TypeError, ValueError):
+            return None
+        return away if math.isfinite(away) else None
+
+    @classmethod
+    def from_json(cls, tree: Sequence[Any]) -> Rule:
+        name, signal, kind, threshold = tree
+        return cls(name, signal, kind, tuple(threshold) if isinstance(threshold, list) else threshold)
 
     def to_json(self) -> list[Any]:
         return [

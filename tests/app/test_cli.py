@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from app import cli, render
-from corpus import ingest
+from corpus import ingest, names
 from corpus.lake import Lake
 from corpus.run_rows import json_lines
 from tests.app.command import REPOSITORY, start, tilth, wait_until
@@ -358,6 +358,30 @@ def test_text_results_do_not_say_less_than_they_should(small_lake: Path) -> None
         tilth("sql", "SELECT 1 AS a UNION ALL SELECT 2 ORDER BY a", "--format", "json", *lake).out
         == '{"a": 1}\n{"a": 2}\n'
     )
+
+
+def test_why_says_whose_decision_it_is_and_how_close_it_was(small_lake: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    lake = Lake.open(tmp_path / "lake", create=False)
+    (first,) = names.claims(lake, "small")
+    for name in ("alike", "other"):  # two recipes with the same snapshot
+        names.attach(
+            lake,
+            names.claim(lake, name, "e" * 32, {}),
+            "snapshot",
+            names.attached(lake, first, "snapshot")[0]["id"],
+        )
+    said = tilth("why", "p3", "--lake", lake.root)
+    assert (
+        said.out.startswith("in alike@1, other@1, small@1 (snapshot ") and said.out.count("(snapshot ") == 1
+    )
+    line = next(line.split() for line in said.out.splitlines() if line.startswith("too_few_words"))
+    assert line == ["too_few_words", "num_words", "72", "at", "least", "12", "500%"]
+    (row,) = json.loads(tilth("why", "p3", "--json", "--lake", lake.root).out)
+    assert row["recipes"] == ["alike@1", "other@1", "small@1"]
+    assert {rule["rule"]: rule["threshold"] for rule in row["rules"]} == {
+        "too_few_words": 12, "words_too_long": 9, "too_many_duplicate_lines": 0.5, "pii_ssn": 0,
+    }  # fmt: skip
 
 
 def test_the_size_of_token_shards_is_that_of_their_tokens(small_lake: Path) -> None:

@@ -100,6 +100,62 @@ def test_a_signal_that_came_after_a_snapshot_is_null_in_it(
     assert found.signals["of_a_later_version"] is None and found.signals["num_words"]
 
 
+def test_the_rules_in_force_stand_with_value_and_threshold_and_those_that_failed_are_the_failures(
+    lake: Lake, snapshot: Manifest
+) -> None:
+    for decision, signals in zip(
+        rows_of(lake, snapshot, "decisions"), rows_of(lake, snapshot, "signals"), strict=True
+    ):
+        rules = why(lake, snapshot, decision["doc_id"]).rules
+        stored = snapshot.identity["sources"][decision["source"]]["rules"]
+        dropping = [f"pii_{kind}" for kind, action in snapshot.identity["pii"].items() if action == "drop"]
+        assert [rule["rule"] for rule in rules] == [name for name, *_ in stored] + dropping
+        failures = {failure["rule"] for failure in decision["failures"]}
+        assert {rule["rule"] for rule in rules if rule["failed"]} == failures & {
+            rule["rule"] for rule in rules
+        }
+        for rule in rules:
+            assert rule["value"] == signals[rule["signal"]]
+            beyond = (
+                rule["value"] - rule["threshold"]
+                if rule["kind"] == "max"
+                else rule["threshold"] - rule["value"]
+            )
+            assert rule["failed"] == (beyond > 0)
+            assert (rule["distance"] is None) == (rule["threshold"] == 0)
+            assert rule["distance"] is None or rule["distance"] * rule["threshold"] == pytest.approx(
+                abs(beyond)
+            )
+
+
+def test_a_rule_on_a_source_s_own_field_shows_what_the_field_says(tmp_path: Path) -> None:
+    (tmp_path / "law").mkdir()
+    record = {
+        "text": "a document of its own, of a few words",
+        "court": "high",
+        "decided": "2020-05-01",
+        "votes": "7",
+    }
+    (tmp_path / "law" / "a.jsonl").write_text(json.dumps(record))
+    lake = Lake.open(tmp_path / "lake")
+    bounds = {
+        "metadata.court": {"allow": ["high"]},
+        "metadata.votes": {"min": 5},
+        "date": {"min": "2000-01-01"},
+    }
+    made = curate_folder(
+        lake, tmp_path, curation(rules=bounds), sources=read_sources(tmp_path, ["law"], date_field="decided")
+    ).snapshot
+    (document,) = documents_of(lake, made)
+    shown = {
+        rule["signal"]: (rule["value"], rule["failed"], rule["distance"])
+        for rule in why(lake, made, document["doc_id"]).rules
+    }
+    assert shown == {
+        "metadata.court": ("high", False, None), "metadata.votes": ("7", False, pytest.approx(0.4)), "date": ("2020-05-01", False, None),
+    }  # fmt: skip
+
+
 def test_personal_data_is_shown_only_when_it_is_asked_for(lake: Lake, folder: Path) -> None:
     made = curate_folder(lake, folder, curation(pii={"email": "keep", "ssn": "drop"})).snapshot
     secret = [row for row in documents_of(lake, made) if EMAIL in row["text"] or SSN in row["text"]]
