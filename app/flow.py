@@ -15,7 +15,7 @@ from app.profile import Profile
 from app.reach import check_baseline, last_stage
 from app.recipe import BASE_RUN, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
 from app.render import render_funnel_summary
-from app.report import Report
+from app.report import Report, counted
 from app.training import base_run, check_positions, model_folder, tokenizer_of_run
 from app.version import version_fingerprint
 from corpus import names
@@ -26,6 +26,7 @@ from corpus.ingest import Files, ingest, scan
 from corpus.lake import Lake, Manifest
 from corpus.lease import hold_lease
 from corpus.names import Claim
+from corpus.no_documents import why_no_documents
 from corpus.snapshot import check_guards
 from corpus.sql_catalog import write_catalog
 from quality.language_model import read_max_positions
@@ -134,7 +135,7 @@ def scan_sources(work: Work) -> dict[str, Files]:
 
 
 def ingest_sources(work: Work, files: Mapping[str, Files]) -> None:
-    with work.report.stage("ingest", f"{len(files)} sources") as stage:
+    with work.report.stage("ingest", counted(len(files), "source")) as stage:
         before = work.lake.ids("documents")
         sources = {name: (source, files[name]) for name, source in work.loaded.sources.items()}
         work.documents = ingest(
@@ -146,9 +147,12 @@ def ingest_sources(work: Work, files: Mapping[str, Files]) -> None:
         documents, rejects = (
             sum(m.rows(dataset) for m in work.documents.values()) for dataset in ("documents", "rejects")
         )
-        stage.note = f"{documents:,} documents, {rejects:,} rejects" + (
+        stage.note = f"{counted(documents, 'document')}, {counted(rejects, 'reject')}" + (
             f", sample {work.sample:.2%}" if work.sample < 1 else ""
         )
+    for name, (source, found) in sources.items():
+        if why := why_no_documents(work.lake, name, source, found, work.documents[name]):
+            work.report.say(why)
 
 
 # ── curate, tokenize, mix ───────────────────────────────────────────────────────────────────────────────────────────

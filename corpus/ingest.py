@@ -77,14 +77,14 @@ def reading_identity(name: str, source: Source, sample: float) -> dict[str, Any]
     """What decides the content of a source's documents, given its files."""
     identity: dict[str, Any] = {
         "source": name,
-        "reading": _reading(source).identity(),
+        "reading": reading_of(source).identity(),
         "extraction": EXTRACTION_VERSION,
         "version": VERSION,
     }
     return identity if sample >= 1 else {**identity, "sample": sample}
 
 
-def _reading(source: Source) -> Reading:
+def reading_of(source: Source) -> Reading:
     return Reading.model_validate({key: getattr(source, key) for key in Reading.model_fields})
 
 
@@ -164,7 +164,7 @@ class _Plan:
         return artifact_id("documents", "ingest", VERSION, self.identity, self.parents)
 
     def calls(self, lake: Lake, sample: float) -> list[Call]:
-        reading = _reading(self.source)
+        reading = reading_of(self.source)
         keyed = [(unit, unit.key(self.identity)) for unit in self.units]
         return [
             Call(f"{self.name} unit {key[:8]}", ingest_unit, (str(lake.root), self.name, reading, unit, key, sample), unit.bytes + 1)

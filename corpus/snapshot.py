@@ -154,6 +154,7 @@ class _Loss:
     rejects: int
     dropped: Mapping[str, int]  # by rule
     read: int
+    unusable: bool  # not one record of the source is a document
 
     @classmethod
     def of(cls, snapshot: Manifest, source: str) -> _Loss:
@@ -163,7 +164,9 @@ class _Loss:
             snapshot.summary.get("rejects", {}).get(source, 0) * snapshot.summary.get("sample", 1.0)
         )
         dropped = {rule: count for rule, count in tally["first"].items() if rule not in HELD_OUT_RULES}
-        return cls(source, rejects, dropped, tally["documents"] + rejects)
+        # of a small sample the documents may all be left out while the rejects, which are not drawn, are there
+        unusable = rejects > 0 and not tally["documents"] and snapshot.summary.get("sample", 1.0) >= 1
+        return cls(source, rejects, dropped, tally["documents"] + rejects, unusable)
 
     @property
     def lost(self) -> int:
@@ -171,7 +174,7 @@ class _Loss:
 
     @property
     def share(self) -> float:
-        return self.lost / self.read if self.read >= LOSS_DOCUMENTS else 0.0
+        return self.lost / self.read if self.read >= LOSS_DOCUMENTS or self.unusable else 0.0
 
     @property
     def reasons(self) -> str:

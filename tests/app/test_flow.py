@@ -43,3 +43,18 @@ def test_an_error_of_the_catalog_hides_no_other(tmp_path: Path, monkeypatch: pyt
     assert "the catalog" in tilth(*command).err
     monkeypatch.setattr(flow, "ingest_sources", lambda work, files: fail("the stage"))
     assert "the stage" in tilth(*command).err
+
+
+def test_a_wrong_text_field_is_told_and_stops_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"body": "one"}\n{"body": "two"}\n')
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "catalog.yaml").write_text(
+        f"root: {tmp_path}\nsources: {{wrong: {{path: a.jsonl, role: domain}}, none: {{path: empty, role: domain}}}}\n"
+    )
+    recipe = tmp_path / "recipe.yaml"
+    for sources, code in (("wrong, none", 3), ("none", 0)):
+        recipe.write_text(f"name: r\ncatalog: catalog.yaml\nsources: [{sources}]\n")
+        said = tilth("curate", recipe, "--lake", tmp_path / "lake")
+        assert said.code == code, said.err
+        assert "'none' has no documents: 'empty' holds no files" in said.err
+        assert ("begins with a record of 'body'. Set text_field" in said.err) == (code == 3)

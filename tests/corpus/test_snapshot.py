@@ -148,13 +148,21 @@ def judged(documents: int, dropped: int, cluster: int = 0, rejects: int = 0, sam
 
 
 def test_what_could_not_be_read_is_lost_too() -> None:
-    check_guards(judged(0, 0, rejects=19), 0.4, 1000)
+    check_guards(judged(1, 0, rejects=18), 0.4, 1000)
     check_guards(judged(60, 0, rejects=40), 0.4, 1000)
     check_guards(judged(60, 0, rejects=4000, sample=0.01), 0.4, 1000)
     with pytest.raises(GuardStop, match=r"web lost 20 of 20 documents \(100%; .*\): 20 could not be read"):
         check_guards(judged(0, 0, rejects=20), 0.4, 1000)
     with pytest.raises(GuardStop, match=r"web lost 41 of 100 .*: 31 could not be read, too_few_words 9"):
         check_guards(judged(69, 10, rejects=31), 0.4, 1000)
+
+
+def test_a_source_without_one_usable_record_is_lost_however_small() -> None:
+    check_guards(judged(0, 0), 0.4, 1000)  # an empty source
+    check_guards(judged(0, 0, rejects=1), None, 1000)
+    check_guards(judged(0, 0, rejects=100, sample=0.01), 0.4, 1000)  # its documents may be outside the sample
+    with pytest.raises(GuardStop, match=r"web lost 1 of 1 documents \(100%; .*\): 1 could not be read"):
+        check_guards(judged(0, 0, rejects=1), 0.4, 1000)
 
 
 def test_losses_are_guarded_from_twenty_documents_on() -> None:

@@ -1,0 +1,54 @@
+"""The names of the fields that a file's first record has, for a message about a source of which no record could be used.
+
+Only the beginning of a file is looked at, and only names leave here, never a value. Text, markdown and XML have none.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+
+from corpus.errors import SourceError
+from corpus.files import Content, FileRef
+from corpus.readers import Reading, format_of
+
+_HEAD = 1 << 20
+_MAX_NAMES, _MAX_CHARS = 20, 40
+_DELIMITERS = ",\t;|"
+
+
+def field_names(ref: FileRef, reading: Reading) -> list[str]:
+    """The first names, each cut to a length; none where the format has no names or the beginning cannot be read."""
+    kind = reading.format or format_of(ref.path)
+    try:
+        if kind == "parquet":
+            names = _of_parquet(ref)
+        elif kind in ("csv", "json", "jsonl"):
+            head = Content(ref).peek(_HEAD)[:_HEAD].decode("utf-8-sig", "replace").lstrip()
+            names = _of_csv(head) if kind == "csv" else _of_json(head)
+        else:
+            names = []
+    except (SourceError, OSError, ValueError, RecursionError, csv.Error):  # Arrow's errors are of these
+        return []
+    return [name if len(name) <= _MAX_CHARS else name[: _MAX_CHARS - 1] + "…" for name in names[:_MAX_NAMES]]
+
+
+def _of_parquet(ref: FileRef) -> list[str]:
+    import pyarrow.parquet as pq
+
+    from corpus.files import open_stored
+
+    with open_stored(ref) as source:
+        return list(pq.read_schema(source).names)
+
+
+def _of_csv(head: str) -> list[str]:
+    """The header by the delimiter that finds most names in it."""
+    line = head.splitlines()[:1]
+    return max((next(csv.reader(line, delimiter=delimiter), []) for delimiter in _DELIMITERS), key=len)
+
+
+def _of_json(head: str) -> list[str]:
+    """The keys of the first object, in an array or not."""
+    value, _ = json.JSONDecoder().raw_decode(head.removeprefix("[").lstrip())
+    return list(value) if isinstance(value, dict) else []

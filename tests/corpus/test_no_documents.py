@@ -1,0 +1,75 @@
+"""A source without documents says why, and which fields its first record has; values never leave it."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from corpus.catalog import Source
+from corpus.ingest import ingest, scan
+from corpus.lake import Lake
+from corpus.no_documents import why_no_documents
+
+
+def why(folder: Path, files: dict[str, str | bytes], sample: float = 1.0, **keys: Any) -> str | None:
+    (folder / "data").mkdir()
+    for name, content in files.items():
+        (folder / "data" / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    lake = Lake.open(folder / "lake")
+    source = Source.model_validate({"path": "data", "role": "domain", **keys})
+    found = scan(lake, {"s": source}, str(folder))["s"]
+    return why_no_documents(lake, "s", source, found, ingest(lake, {"s": (source, found)}, 1, sample)["s"])
+
+
+def _parquet() -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"body": ["SECRET"], "id": ["SECRET"]}), file)
+    return file.getvalue()
+
+
+RECORD = json.dumps({"body": "SECRET", "id": "SECRET"})
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "body,id\nSECRET,SECRET\n"), ("a.tsv", "body\tid\nSECRET\tSECRET\n"), ("a.parquet", _parquet()),
+        ("a.jsonl", f"{RECORD}\n{RECORD}\n"), ("a.json", f"[\n {RECORD},\n {RECORD}]"), ("a.json", "\ufeff" + RECORD),
+    ],
+)  # fmt: skip
+def test_the_field_that_was_looked_for_and_those_there_are(
+    tmp_path: Path, name: str, content: str | bytes
+) -> None:
+    told = why(tmp_path, {name: content}, text_field="content") or ""
+    assert "source 's' has no documents" in told and "missing_text" in told and "text_field" in told
+    assert "looked for in 'content'" in told and "'body', 'id'" in told and name in told
+    assert "SECRET" not in told and "\n" not in told
+
+
+def test_other_reasons_are_counted(tmp_path: Path) -> None:
+    told = why(tmp_path, {"a.jsonl": "{\n" * 3 + '{"text": ""}\n', "LICENSE": "SECRET"}) or ""
+    assert "invalid_json 3" in told and "empty_text 1" in told and "unknown_format 1" in told
+    assert "looked for" not in told and "SECRET" not in told
+
+
+def test_a_record_that_cannot_be_peeked_at_is_no_error(tmp_path: Path) -> None:
+    told = why(tmp_path, {"a.jsonl": '{\n{"id": 1}\n'}) or ""
+    assert "looked for in 'text'" in told and "begins with" not in told
+
+
+def test_nothing_to_read_is_told_apart(tmp_path: Path) -> None:
+    for number, (files, sample, words) in enumerate(
+        [({}, 1.0, "no files"), ({"a.txt": "", "b.csv": ""}, 1.0, "only empty files (2)"), ({"a.txt": "text"}, 1e-9, "in the sample")]
+    ):  # fmt: skip
+        (tmp_path / str(number)).mkdir()
+        assert words in (why(tmp_path / str(number), files, sample) or "")
+
+
+def test_a_source_with_documents_says_nothing(tmp_path: Path) -> None:
+    assert why(tmp_path, {"a.jsonl": '{"text": "one"}\n{"id": "none"}\n'}) is None
