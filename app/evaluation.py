@@ -18,6 +18,7 @@ from evals.evaluate import Subject, evaluate, open_scorecard
 from evals.items import TaskItems, load_items
 from evals.scorecard import Scorecard
 from evals.select import Selection, select
+from evals.task_rows import RejectedRow
 from mixer.tokenize import tokenizer_folder
 from quality.language_model import hash_weights
 from trainer.checkpoint import checkpoint_id
@@ -60,14 +61,21 @@ def _window(work: Work) -> int:
     return work.recipe.evaluation.window_tokens or training.sequence_length
 
 
+def _unusable(task: str, rejects: Sequence[RejectedRow]) -> str:
+    """How many rows of a task are not usable, and the first of them."""
+    first = rejects[0]
+    where = first.file if first.row < 0 else f"row {first.row} of {first.file}"
+    if len(rejects) == 1:
+        return f"task {task}: one row is not usable: {where} ({first.reason})"
+    return f"task {task}: {len(rejects):,} rows are not usable, for instance {where} ({first.reason})"
+
+
 def load_tasks(work: Work) -> dict[str, TaskItems]:
     found = {}
     for name, task in work.loaded.tasks.items():
         found[name] = load_items(task, name, work.loaded.catalog.root)
         if found[name].rejects:
-            work.report.say(
-                f"task {name}: {len(found[name].rejects)} rows are not usable, for instance {found[name].rejects[0]}"
-            )
+            work.report.say(_unusable(name, found[name].rejects))
     return found
 
 

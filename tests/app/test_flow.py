@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from app import flow
+from app.evaluation import _unusable
+from evals.task_rows import RejectedRow
 from tests.app.command import tilth
 from tests.app.small_lake import write_corpus
 
@@ -58,3 +60,9 @@ def test_a_wrong_text_field_is_told_and_stops_the_recipe(tmp_path: Path) -> None
         assert said.code == code, said.err
         assert "'none' has no documents: 'empty' holds no files" in said.err
         assert ("begins with a record of 'body'. Set text_field" in said.err) == (code == 3)
+
+
+def test_rows_of_a_task_that_are_not_usable_are_told_in_words() -> None:
+    broken, whole = RejectedRow("q.csv", 3, "missing_answer"), RejectedRow("q.csv", -1, "invalid_csv")
+    assert _unusable("law", [broken]) == "task law: one row is not usable: row 3 of q.csv (missing_answer)"
+    assert "2 rows are not usable, for instance q.csv (invalid_csv)" in _unusable("law", [whole, broken])

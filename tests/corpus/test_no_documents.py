@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from corpus.lake import Lake
 from corpus.no_documents import why_no_documents
 
 
-def why(folder: Path, files: dict[str, str | bytes], sample: float = 1.0, **keys: Any) -> str | None:
+def why(folder: Path, files: Mapping[str, str | bytes], sample: float = 1.0, **keys: Any) -> str | None:
     (folder / "data").mkdir()
     for name, content in files.items():
         (folder / "data" / name).write_bytes(content if isinstance(content, bytes) else content.encode())
