@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from quality.near_duplicates import NearDuplicates
 
 
+NOT_MEASURED = "-"
+
+
 def render_table(
     rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, limit: int = 60
 ) -> str:
@@ -25,7 +28,11 @@ def render_table(
     columns = list(columns or rows[0])
     cells = [[_cell(row.get(column), limit) for column in columns] for row in rows]
     numeric = [
-        all(isinstance(row.get(column), (int, float, type(None))) for row in rows) for column in columns
+        all(
+            isinstance(row.get(column), (int, float, type(None))) or row[column] == NOT_MEASURED
+            for row in rows
+        )
+        for column in columns
     ]
     widths = [max(len(column), *(len(line[i]) for line in cells)) for i, column in enumerate(columns)]
     lines = [
@@ -69,6 +76,9 @@ def render_funnel(snapshot: Manifest) -> str:
 
     rows = funnel_rows(snapshot.summary["sources"], snapshot.summary["rejects"])
     shown = [{**row, "share": _share(row, snapshot)} for row in rows]
+    for row in shown:
+        if not _has_tokens(snapshot.summary["sources"][row["source"]]):
+            row |= {"tokens": NOT_MEASURED, "only_this_rule_tokens": NOT_MEASURED}
     return _sample_of(snapshot.summary.get("sample", 1.0)) + render_table(
         shown,
         [
@@ -94,10 +104,19 @@ def render_funnel_summary(snapshot: Manifest, num_reasons: int = 3) -> str:
             f", {len(reasons) - num_reasons} more rules" if len(reasons) > num_reasons else ""
         )
         rows.append({
-            "source": source, "read": tally["documents"] + rejected, "rejected": rejected, "dropped": tally["dropped"], "kept": tally["kept"], "tokens kept": tally["tokens_kept"],
+            "source": source, "read": tally["documents"] + rejected, "rejected": rejected, "dropped": tally["dropped"], "kept": tally["kept"], "tokens kept": _tokens_kept(tally),
             "masked": tally["masked"], "dropped most by": shown,
         })  # fmt: skip
     return _sample_of(snapshot.summary.get("sample", 1.0)) + render_table(rows, limit=110)
+
+
+def _has_tokens(tally: Mapping[str, Any]) -> bool:
+    """Whether tokens were counted: without a tokenizer documents have none, with one each has some."""
+    return bool(tally["tokens"] or not tally["documents"])
+
+
+def _tokens_kept(tally: Mapping[str, Any]) -> Any:
+    return tally["tokens_kept"] if _has_tokens(tally) else NOT_MEASURED
 
 
 def _sample_of(share: float) -> str:
@@ -191,7 +210,7 @@ def _threshold(value: Any) -> str:
 def render_flips(flips: Sequence[Flips]) -> str:
     rows = [
         {
-            "source": f.source, "kept_before": f.before["kept"], "kept_after": f.after["kept"], "tokens_before": f.before["tokens_kept"], "tokens_after": f.after["tokens_kept"],
+            "source": f.source, "kept_before": f.before["kept"], "kept_after": f.after["kept"], "tokens_before": _tokens_kept(f.before), "tokens_after": _tokens_kept(f.after),
             "newly_kept": f.newly_kept, "newly_dropped": f.newly_dropped,
         }
         for f in flips
@@ -269,7 +288,7 @@ def render_gate(result: GateResult) -> str:
 def render_selection(selection: Selection) -> str:
     axis = f"{selection.axes[0][0]} {selection.axes[0][1]}"
     rows = [
-        {"checkpoint": r.name, "gate": r.gate.verdict, axis: r.objective, "pareto": r.pareto, "P(best)": f"{r.p_best:.2f}", "against champion": r.against_champion.verdict if r.against_champion else ""}
+        {"checkpoint": r.name, "gate": r.gate.verdict, axis: r.objective, "pareto": r.pareto, "P(best)": f"{r.p_best:.2f}", "against champion": "is champion" if r.is_champion else r.against_champion.verdict if r.against_champion else ""}
         for r in selection.rows
     ]  # fmt: skip
     chosen = f"chosen: {selection.chosen}" if selection.chosen else f"nothing chosen: {selection.verdict}"
@@ -283,9 +302,9 @@ def render_selection(selection: Selection) -> str:
 def render_step(found: StepLineage, limit: int = 40) -> str:
     documents = {row["doc_id"] for row in found.documents}
     ledger = ", ".join(
-        f"{source} {sum(epochs):,} tokens in {len(epochs)} epochs"
-        for source, epochs in found.ledger.items()
-        if epochs
+        f"{source} {sum(tokens):,} tokens, {_cell(found.epochs[source])} epochs"
+        for source, tokens in found.ledger.items()
+        if tokens
     )
     more = (
         f"\n… and {len(found.documents) - limit:,} more pieces (--json lists all)"
