@@ -53,7 +53,9 @@ def explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, TilthError):
         lines = str(error).splitlines()
         return (
-            "; ".join(line.strip() for line in lines) if error.exit_code == 2 else str(error)
+            "; ".join(line.strip() for line in lines).replace(".; ", ". ")
+            if error.exit_code == 2
+            else str(error)
         ), error.exit_code
     if isinstance(error, TyperException):
         return f"{error.format_message().rstrip('.')}. `tilth --help` tells what there is.", error.exit_code

@@ -312,7 +312,9 @@ def _load(text: str, name: str) -> Any:
         raise
     # besides its own errors PyYAML lets through what int() and chr() say of numbers too large, and its own recursion
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+        reason = (
+            "it is nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        )
         raise ConfigError(f"{name} is not valid YAML: {reason}") from error
 
 

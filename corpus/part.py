@@ -149,7 +149,16 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         closed = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-        advice = "Free some space" if full else "Make the lake writable" if closed else "Look at the disk"
+        absent = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        advice = (
+            "Free some space"
+            if full
+            else "Make the lake writable"
+            if closed
+            else "Give a lake folder that can be made"
+            if absent
+            else "Look at the disk"
+        )
         raise LakeError(
             f"cannot write {path}: {error.strerror or error}. {advice}, then run the same command: what was finished is kept."
         ) from error

@@ -66,3 +66,26 @@ def test_rows_of_a_task_that_are_not_usable_are_told_in_words() -> None:
     broken, whole = RejectedRow("q.csv", 3, "missing_answer"), RejectedRow("q.csv", -1, "invalid_csv")
     assert _unusable("law", [broken]) == "task law: one row is not usable: row 3 of q.csv (missing_answer)"
     assert "2 rows are not usable, for instance q.csv (invalid_csv)" in _unusable("law", [whole, broken])
+
+
+def test_tokens_that_were_not_measured_are_no_zeros(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Some words that stand here.")
+    (tmp_path / "catalog.yaml").write_text(
+        f"root: {tmp_path}\nsources: {{s: {{path: a.txt, role: domain}}}}\n"
+    )
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: r\ncatalog: catalog.yaml\nsources: [s]\n")
+    for command in (["run"], ["curate"], ["what-if", "--set", "curation.rules.num_words.min=2"]):
+        said = tilth(command[0], recipe, "--lake", tmp_path / "lake", *command[1:])
+        table = said.out[said.out.index("source") :].splitlines()
+        assert said.code == 0 and any("-" in line.split() for line in table), said.out
+
+
+def test_a_mistake_is_told_in_whole_sentences(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("catalog: catalog.yaml\n")
+    said = tilth("run", recipe, "--lake", tmp_path / "lake")
+    assert said.code == 2 and ".;" not in said.err and "the key 'name' is missing. " in said.err
+    recipe.write_text("a: [1\nb: {\n")
+    said = tilth("run", recipe, "--lake", tmp_path / "lake")
+    assert said.code == 2 and "is not valid YAML" in said.err and ";" not in said.err
