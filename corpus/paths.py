@@ -34,12 +34,12 @@ def find_paths(path: str, root: str, apart: Path | None = None) -> dict[str, os.
     for base, pattern in [(literal, ())] if os.path.exists(literal) else _places(path, root):
         if walk.is_apart(base):
             raise ConfigError(
-                f"the source path {path!r} leads into the lake {apart}. Give where the data came from."
+                f"the path {path!r} leads into the lake {apart}. Give where the data came from."
             )
         found.update(walk.find(base, pattern or _EVERYTHING) if pattern or os.path.isdir(base) else [base])
     files = {name: about for name in sorted(found) if (about := _regular(name))}
     if not files and not os.path.isdir(literal):
-        raise ConfigError(f"the source path {path!r} matches no file. {_nearest(literal)}")
+        raise ConfigError(f"the path {path!r} matches no file. {_nearest(literal)}")
     return files
 
 
