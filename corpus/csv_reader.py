@@ -22,6 +22,9 @@ def read_csv(content: Content, reading: Reading) -> Iterator[Item]:
         if columns or content.damage:  # else the file is empty
             yield Reject(-1, content.damage or "missing_text")
         return
+    if columns.count(reading.text_field) > 1:
+        yield Reject(-1, "ambiguous_text")
+        return
     maker, position = RecordMaker(reading), 0
     for row in _rows(lines, delimiter):
         yield _record(maker, position, columns, row)

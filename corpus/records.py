@@ -17,7 +17,7 @@ from pydantic import model_validator
 from corpus.config import Count, Section, identity
 from corpus.xml_paths import parse_path
 
-EXTRACTION_VERSION = 2  # bumped when the text or the fields that come out of the same bytes change
+EXTRACTION_VERSION = 3  # bumped when the text or the fields that come out of the same bytes change
 
 REASONS = {
     "invalid_json": "not a JSON value",
@@ -29,6 +29,7 @@ REASONS = {
     "wrong_type": "the record is not an object, or its text is not text",
     "wrong_column_count": "a row with more or fewer fields than the header",
     "missing_text": "no text field",
+    "ambiguous_text": "two columns have the name of the text field",
     "empty_text": "nothing but whitespace",
     "record_too_long": "longer than max_record_bytes",
     "nested_too_deep": "nested deeper than any text is",

@@ -1,7 +1,7 @@
 """XML records: every outermost element that the text field's path means, read as a stream by expat.
 
 Nothing outside the file is ever read, and entities that expand others are refused. After a place that is not well-formed the
-next element of the record's name is looked for, so one broken record costs one record.
+next element of the record's name is looked for, so one broken record costs one record. So does a refused entity.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class _XmlStream:
         try:
             parser.Parse(data, final)
         except Refused as refused:
-            return self._stop(refused.reason)
+            return self._pass_over(refused.reason, parser.CurrentByteIndex)
         except expat.ExpatError as error:
             return self._recover(error.code, parser.ErrorByteIndex)
         if self._held.fed - parser.CurrentByteIndex > _MAX_TAG + _SLICE:
@@ -163,6 +163,20 @@ class _XmlStream:
         if final:
             self._parser = None
         return b""
+
+    def _pass_over(self, reason: str, place: int) -> bytes:
+        """After what is refused the next record is looked for, by a parser that knows none of the file's own entities.
+
+        What is refused in the file's own declarations costs no record; one that uses them is refused in its turn.
+        """
+        if reason != "xml_entity" or self._next_record is None or self._errors >= _MAX_ERRORS:
+            return self._stop(reason)
+        if self._collector.in_record:
+            self._collector.reject(reason)
+        self._errors += 1
+        self._collector.entities_refused = True
+        self._parser = None
+        return self._held.after(max(place, 1))
 
     def _stop(self, reason: str) -> bytes:
         self._collector.reject(reason)

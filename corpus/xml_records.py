@@ -44,6 +44,7 @@ class RecordCollector:
         self._watches_all = "*" in self._watched
         self.ready: list[Item] = []
         self.count = 0
+        self.entities_refused = False
         self.begin_document(())
 
     def begin_document(self, above: tuple[str, ...]) -> None:
@@ -99,9 +100,15 @@ class RecordCollector:
                 self._joiner = None
 
     def skipped_entity(self, name: str, is_parameter: bool) -> None:
-        """An entity that the document does not declare: HTML's names are known, others stay as they are written."""
-        if not is_parameter:
-            self.text(html5.get(f"{name};", f"&{name};"))
+        """An entity that the document does not declare: HTML's names are known, others stay as they are written.
+
+        Where the declarations were refused, others are refused too.
+        """
+        if is_parameter:
+            return
+        if self.entities_refused and f"{name};" not in html5:
+            raise Refused("xml_entity")
+        self.text(html5.get(f"{name};", f"&{name};"))
 
     def end(self, _tag: str) -> None:
         if self._ignored:

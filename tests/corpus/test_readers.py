@@ -197,7 +197,7 @@ def test_one_flipped_byte_costs_at_most_two_records(
     items_of: ItemsOf, tmp_path_factory: Any, kind: str, data: Any
 ) -> None:
     """The record it is in, and, where it removes the boundary, the one beside it; nothing else changes."""
-    texts = [f"record number {i}" for i in range(20)]
+    texts = [f"record number {i} of {chr(97 + i)}" for i in range(20)]  # no byte makes one of them another
     whole = {
         "jsonl": "\n".join(map(line, texts)),
         "json": "[" + ",\n".join(map(line, texts)) + "]",
