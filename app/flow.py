@@ -21,14 +21,14 @@ from app.version import version_fingerprint
 from corpus import names
 from corpus.engine import kept_workers, release_workers
 from corpus.errors import GuardStop
-from corpus.holdout import frozen
+from corpus.holdout import freeze, frozen
 from corpus.ingest import Files, ingest, scan
 from corpus.lake import Lake, Manifest
 from corpus.lease import hold_lease
 from corpus.names import Claim
 from corpus.no_documents import why_no_documents
 from corpus.snapshot import check_guards
-from corpus.sql_catalog import write_catalog
+from corpus.sql_catalog import catalog_exists, write_catalog
 from quality.language_model import read_max_positions
 
 if TYPE_CHECKING:
@@ -90,7 +90,12 @@ def run_recipe(work: Work, until: str | None = None, only: Iterable[str] = ()) -
 
 @contextmanager
 def _catalog_follows(lake: Lake) -> Iterator[None]:
-    """Write the catalog at the end, after an error too; then it is that error that is told, whatever else goes wrong."""
+    """Write the catalog at the end, after an error too; then it is that error that is told, whatever else goes wrong.
+
+    A lake's first run writes one before it begins, or a client that opens the path would make an empty database there.
+    """
+    if not catalog_exists(lake):
+        write_catalog(lake)
     try:
         yield
     except BaseException:
@@ -159,7 +164,10 @@ def ingest_sources(work: Work, files: Mapping[str, Files]) -> None:
 
 
 def curate_documents(work: Work) -> None:
-    """Fit the tokenizer (it counts tokens), measure, hold out, decide; then the guards, which stop what follows."""
+    """Fit the tokenizer (it counts tokens), measure, hold out, decide; then the guards, which stop what follows.
+
+    The held-out set's name is frozen last, so that a run that stops here leaves it free.
+    """
     from mixer.tokenize import token_counter
     from quality.curate import curate
 
@@ -196,6 +204,25 @@ def curate_documents(work: Work) -> None:
     except GuardStop:
         work.report.say(render_funnel_summary(snapshot))
         raise
+    check_gate(work)
+    if not freeze_held_out(work):
+        curate_documents(work)
+
+
+def check_gate(work: Work) -> None:
+    """Whether the gate asks only for what is held out: known now, before anything is trained."""
+    if work.recipe.gate and work.loaded.scores_holdout:
+        from app.evaluation import check_held_out_targets
+
+        check_held_out_targets(work, work.recipe.gate)
+
+
+def freeze_held_out(work: Work) -> bool:
+    """Freeze the set under its name; False if a run at the same time froze another, which is then the one to exclude."""
+    holdout, drawn = work.recipe.holdout, work.curated.holdout if work.curated else None
+    if holdout is None or drawn is None:
+        return True
+    return freeze(work.lake, holdout.of_sample(work.sample), drawn).id == drawn.id
 
 
 def build_tokenizer(work: Work) -> Manifest | None:

@@ -62,13 +62,18 @@ class Lake:
 
     @classmethod
     def open(cls, root: Path | str, create: bool = True) -> Lake:
-        """Open a lake folder, making an empty one where there is none; refuses a folder of another format."""
+        """Open a lake folder; refuses a folder of another format.
+
+        Where there is none, one is made, or with `create` false refused; an empty folder is a lake that holds nothing yet.
+        """
         if "://" in str(root):
             raise LakeError(
                 f"the lake {str(root)!r} is a URL; a lake on an object store is not supported yet. Give a local folder."
             )
         lake = cls(Path(root).resolve())
         found = read_json(lake.root / "format.json")
+        if found is None and not create and lake._is_empty_folder():
+            return lake
         if found is None and not create:
             raise UnknownName(
                 f"there is no lake at {lake.root}. Make one with `tilth run RECIPE`, or give another with --lake."
@@ -82,6 +87,9 @@ class Lake:
                 f"{lake.root} is a lake of format {found.get('format')!r}; this version reads {sorted(READABLE_FORMATS)}. Use the version of Tilth that wrote it."
             )
         return lake
+
+    def _is_empty_folder(self) -> bool:
+        return self.root.is_dir() and next(self.root.iterdir(), None) is None
 
     def _refuse_other_things(self) -> None:
         """A lake is not made where other things are; whoever makes one writes format.json before anything else."""

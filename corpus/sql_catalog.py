@@ -31,6 +31,10 @@ KEPT, KEPT_SECONDS = 3, 3600.0  # older ones are deleted, but none that was the 
 _GLOB = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
 
 
+def catalog_exists(lake: Lake) -> bool:
+    return (lake.root / "catalog.duckdb").exists()
+
+
 def write_catalog(lake: Lake) -> Path:
     """Make `catalog.duckdb` show what the lake holds now; returns the file that it links to."""
     folder = lake.root / ".catalog"

@@ -178,6 +178,13 @@ def test_opening_twice_is_opening_once(tmp_path: Path) -> None:
     )
 
 
+def test_an_empty_folder_is_read_as_a_lake_that_holds_nothing_yet(tmp_path: Path) -> None:
+    assert Lake.open(tmp_path, create=False).artifacts("snapshot") == []
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UnknownName, match="there is no lake"):
+        Lake.open(tmp_path / "nowhere", create=False)
+
+
 def test_many_may_make_one_lake_at_once(tmp_path: Path) -> None:
     for attempt in range(20):
         run_together(
