@@ -191,13 +191,15 @@ def select(
         import getpass
 
         from app.evaluation import approve as sign_off
+        from corpus import names
         from corpus.sql_catalog import write_catalog
 
+        before = names.alias(work.lake, work.recipe.name, names.CHAMPION)
         gated = {row.name: work.scorecards[row.name] for row in selection.rows}
         signed = sign_off(work.lake, work.claim, gated, approve, reviewer or getpass.getuser(), note)
         write_catalog(work.lake)
         print(
-            f"approved: {signed.recipe}/champion is now {signed.reference} (checkpoint {signed.checkpoint_id[:12]})",
+            f"approved{' again, it was the champion already' if before and (before['id'], before['step']) == (signed.run_id, signed.step) else ''}: {signed.recipe}/champion is now {signed.reference} (checkpoint {signed.checkpoint_id[:12]})",
             file=sys.stderr,
         )
         return

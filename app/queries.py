@@ -34,6 +34,7 @@ class StepLineage:
     step: int
     documents: list[dict[str, Any]]
     ledger: dict[str, list[int]]  # tokens per source and epoch up to and with this step
+    epochs: dict[str, float]  # readings of each source so far, as `mix` counts them
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,10 @@ def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
         }
         for d in seen
     ]
-    return StepLineage(run_id, lineage["name"], step, rows, plan.consumed(step * plan.global_batch_sequences))
+    ledger = plan.consumed(step * plan.global_batch_sequences)
+    sizes = {source.name: source.num_sequences * plan.sequence_length for source in plan.sources}
+    epochs = {source: sum(tokens) / max(1, sizes[source]) for source, tokens in ledger.items()}
+    return StepLineage(run_id, lineage["name"], step, rows, ledger, epochs)
 
 
 def lineage_of_document(lake: Lake, document: str) -> DocumentLineage:

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite
 from pathlib import Path
@@ -18,7 +19,7 @@ from corpus import names
 from corpus.answer import Answer
 from corpus.catalog import Source
 from corpus.errors import ConfigError, UnknownName
-from corpus.holdout import Holdout, frozen
+from corpus.holdout import Holdout, draw_identity, frozen
 from corpus.lake import Lake, Manifest
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def _held_out(lake: Lake, snapshot: Manifest, holdout: Holdout | None, recipe: P
     if holdout is None:
         return None
     excluded, wanted = _parent(lake, snapshot, "holdout"), frozen(lake, holdout)
+    if wanted is None and excluded and excluded.identity == draw_identity(holdout):
+        return excluded  # drawn, but a guard stopped the run before it was frozen
     if excluded is None or wanted is None or wanted.id != excluded.id:
         found = f"the held-out set {excluded.identity['name']!r}" if excluded else "no held-out set"
         raise ConfigError(
@@ -219,7 +222,10 @@ def write_rows(rows: pa.Table | Answer, format_: str, out: TextIO) -> None:
     if format_ == "table":
         table = rows if isinstance(rows, pa.Table) else rows.read().table
         header = "  ".join(table.column_names) + "\n(no rows)"
-        out.write((render_table(table.to_pylist()) if table.num_rows else header) + "\n")
+        out.write(
+            (render_table([_with_moments(row) for row in table.to_pylist()]) if table.num_rows else header)
+            + "\n"
+        )
     elif format_ == "csv":
         writer = csv.writer(out)
         writer.writerow(rows.schema.names)
@@ -235,6 +241,22 @@ def write_rows(rows: pa.Table | Answer, format_: str, out: TextIO) -> None:
             out.write(f"{before}\n{_json(row)}")
             before = ","
         out.write("[]\n" if before == "[" else "\n]\n")
+
+
+def _with_moments(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers of columns called …_utc as the moments they are."""
+    return {
+        name: _moment(value) if name.endswith("_utc") and isinstance(value, int) else value
+        for name, value in row.items()
+    }
+
+
+def _moment(time_utc: int) -> str | int:
+    """Microseconds since 1970 as ISO time; a number that is no moment stays one."""
+    try:
+        return f"{datetime.fromtimestamp(time_utc / 1e6, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        return time_utc
 
 
 def _plain_rows(rows: pa.Table | Answer) -> Iterator[dict[str, Any]]:

@@ -31,6 +31,7 @@ class SelectionRow:
     name: str
     gate: GateResult
     against_champion: GateResult | None
+    is_champion: bool  # the same weights: what it is compared with is itself
     pareto: bool
     dominated_by: tuple[str, ...]
     objective: float
@@ -84,6 +85,8 @@ def select(
                 name=card.name,
                 gate=evaluate_gate(gate, baseline, card),
                 against_champion=evaluate_gate(gate, champion, card) if champion is not None else None,
+                is_champion=champion is not None
+                and champion.header.weights_sha256 == card.header.weights_sha256,
                 pareto=not dominated[index],
                 dominated_by=tuple(candidates[other].name for other in dominated[index]),
                 objective=objective.value,

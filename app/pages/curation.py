@@ -23,7 +23,7 @@ COUNTING: dict[str, Counting] = {"first reason": "first", "failing": "any", "onl
 def show(lake: Lake, owner: Claim) -> None:
     snapshot = frame.artifact(lake, owner, "snapshot")
     if snapshot is None:
-        frame.empty(f"{owner} has no snapshot yet.", "tilth curate RECIPE")
+        frame.missing(lake, owner, "snapshot", "snapshot", "tilth curate RECIPE", "pages/curation.py")
         return
     view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="view", bind="query-params", required=True, label_visibility="collapsed")  # fmt: skip
     {"Funnel": funnel, "Documents": documents, "Rejects": rejects, "Rules": rules}[view or VIEWS[0]](

@@ -136,8 +136,30 @@ def guarded() -> Iterator[None]:
 def empty(text: str, command: str) -> None:
     """Nothing here yet, and the command that makes something."""
     st.info(text, icon=":material/inbox:")
+    make_with(command)
+
+
+def make_with(command: str) -> None:
     st.markdown("Make it with")
     st.code(f"{command} --lake {lake_root()}", language="bash")
+
+
+def missing(lake: Lake, owner: Claim, kind: str, what: str, command: str, page: str) -> None:
+    """The version has nothing of a kind: the newest versions that have, as links to the same page, and the command that makes it."""
+    st.info(f"{owner} has no {what} yet.", icon=":material/inbox:")
+    elsewhere(lake, owner, kind, what, page)
+    make_with(command)
+
+
+def elsewhere(lake: Lake, owner: Claim, kind: str, what: str, page: str, most: int = 3) -> None:
+    """Links to the versions of the name that do have something of a kind, the one run last first."""
+    others = [found for found in names.versions(lake, owner.name) if names.attached(lake, found, kind)][:most]
+    if not others:
+        return
+    st.caption(f"{plain(' and '.join(map(str, others)))} {'has' if len(others) == 1 else 'have'} a {what}:")
+    with st.container(horizontal=True):
+        for other in others:
+            st.page_link(page, label=f"Show {plain(str(other))}", icon=":material/history:", query_params=address(other))  # fmt: skip
 
 
 def artifact(lake: Lake, owner: Claim, kind: str) -> Manifest | None:

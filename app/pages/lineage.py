@@ -35,7 +35,7 @@ def show(lake: Lake, owner: Claim) -> None:
 def checkpoint(lake: Lake, owner: Claim) -> None:
     reference = choose_checkpoint(lake, owner)
     if reference is None:
-        frame.empty(f"{owner} has no training run yet.", "tilth train RECIPE")
+        frame.missing(lake, owner, "run", "training run", "tilth train RECIPE", "pages/lineage.py")
         return
     found = queries.resolve_step(lake, reference)
     if found is None:

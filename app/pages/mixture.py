@@ -25,7 +25,7 @@ BASELINES = {
 def show(lake: Lake, owner: Claim) -> None:
     facts = {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "mixture")}
     if not facts:
-        frame.empty(f"{owner} has no mixture yet.", "tilth mix RECIPE")
+        frame.missing(lake, owner, "mixture", "mixture", "tilth mix RECIPE", "pages/mixture.py")
         return
     run = st.segmented_control("Run", list(facts), default=list(facts)[-1], key="run", bind="query-params", required=True) or list(facts)[-1]  # fmt: skip
     mixture = lake.get("mixture", facts[run])

@@ -53,7 +53,11 @@ def figures(lake: Lake, owner: Claim) -> None:
     columns[2].metric("Tokens kept", f"{tokens:,}" if tokens else "–", border=True, height="stretch")
     columns[3].metric("Runs", len(runs), f"{running[0]} is training" if running else None, delta_arrow="off", border=True, height="stretch")  # fmt: skip
     champion = names.alias(lake, owner.name, "champion")
-    columns[4].metric("Champion", champion["reference"].removeprefix(f"{owner.name}/") if champion else "none yet", frame.moment(champion["time_utc"]) if champion else None, delta_color="off", delta_arrow="off", border=True, height="stretch")  # fmt: skip
+    columns[4].metric("Champion", champion["reference"].partition("/")[0].removeprefix(owner.name) if champion else "none yet", frame.moment(champion["time_utc"]) if champion else None, delta_color="off", delta_arrow="off", border=True, height="stretch")  # fmt: skip
+    if champion:
+        st.caption(f"The champion is {frame.plain(champion['reference'])}.")
+    if not runs:
+        frame.elsewhere(lake, owner, "run", "training run", "pages/training.py")
 
 
 def progress(lake: Lake, owner: Claim) -> None:
@@ -115,7 +119,7 @@ def recipe_rows(lake: Lake) -> list[dict[str, Any]]:
             last = [label for kind, (label, _) in STAGES.items() if has[kind]]
             rows.append({
                 "version": str(owner), "sources": len(owner.recipe.get("sources", [])), "reached": last[-1] if last else "claimed",
-                "runs": has["run"], "scorecards": has["scorecard"], "champion": champions.get(name, "") if owner == names.claims(lake, name)[-1] else "",
+                "runs": has["run"], "scorecards": has["scorecard"], "champion": champion if (champion := champions.get(name, "")).startswith(f"{owner}/") else "",
             })  # fmt: skip
     return rows
 

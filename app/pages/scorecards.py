@@ -44,7 +44,7 @@ class Stored:
 def show(lake: Lake, owner: Claim) -> None:
     ids = tuple(fact["id"] for fact in names.attached(lake, owner, "scorecard"))
     if not ids:
-        frame.empty(f"{owner} has no scorecard yet.", "tilth eval RECIPE")
+        frame.missing(lake, owner, "scorecard", "scorecard", "tilth eval RECIPE", "pages/scorecards.py")
         return
     cards = loaded.scorecards(str(lake.root), owner.name, owner.version, ids)
     view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="section", bind="query-params", required=True, label_visibility="collapsed") or VIEWS[0]  # fmt: skip
@@ -131,7 +131,7 @@ def candidates(selection: Selection) -> None:
     rows = [
         {
             "checkpoint": row.name, "gate": row.gate.verdict, "objective": row.objective, "interval": f"[{row.low:.4f}, {row.high:.4f}]", "p_best": row.p_best,
-            "pareto": row.pareto, "dominated": ", ".join(row.dominated_by), "champion": row.against_champion.verdict if row.against_champion else "",
+            "pareto": row.pareto, "dominated": ", ".join(row.dominated_by), "champion": "is champion" if row.is_champion else row.against_champion.verdict if row.against_champion else "",
         }
         for row in selection.rows
     ]  # fmt: skip

@@ -22,7 +22,7 @@ WORDS = {"done": "done", "stopped": "stopped by its monitor", "not_finite": "sto
 def show(lake: Lake, owner: Claim) -> None:
     begun = begun_runs(lake, owner)
     if not begun:
-        frame.empty(f"{owner} has no training run yet.", "tilth train RECIPE")
+        frame.missing(lake, owner, "run", "training run", "tilth train RECIPE", "pages/training.py")
         return
     chosen = st.pills("Only these runs", list(begun), selection_mode="multi", key="runs", bind="query-params")  # fmt: skip
     picked = {

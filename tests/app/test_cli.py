@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -353,6 +354,9 @@ def test_text_results_do_not_say_less_than_they_should(small_lake: Path) -> None
     assert tilth("tokenize", recipe, *lake).out.count("code") == 1
     table = tilth("sql", "SELECT count(*) AS n FROM documents", *lake)
     assert table.out == "  n\n───\n130\n"
+    moment = "SELECT 1795245149870793 AS time_utc"
+    assert tilth("sql", moment, *lake).out.splitlines()[-1] == "2026-11-21T07:12:29Z"
+    assert tilth("sql", moment, "--format", "csv", *lake).out == "time_utc\r\n1795245149870793\r\n"
     assert tilth("sql", "SELECT 1 AS a, [2] AS b", "--format", "csv", *lake).out == "a,b\r\n1,[2]\r\n"
     assert (
         tilth("sql", "SELECT 1 AS a UNION ALL SELECT 2 ORDER BY a", "--format", "json", *lake).out
@@ -382,6 +386,16 @@ def test_why_says_whose_decision_it_is_and_how_close_it_was(small_lake: Path, tm
     assert {rule["rule"]: rule["threshold"] for rule in row["rules"]} == {
         "too_few_words": 12, "words_too_long": 9, "too_many_duplicate_lines": 0.5, "pii_ssn": 0,
     }  # fmt: skip
+
+
+def test_lineage_counts_epochs_as_mix_does(small_lake: Path) -> None:
+    recipe, lake = small_lake.parent / "corpus" / "recipe.yaml", ["--lake", small_lake]
+    said = tilth("lineage", "small/replay-30/4", *lake).out
+    rows = json.loads(tilth("sql", "FROM mixtures", "--json", *lake).out)
+    step = json.loads(tilth("lineage", "small/replay-30/4", "--json", *lake).out)
+    planned = [row["epochs"] for row in rows if row["source"] == "prose"]
+    assert step["epochs"]["prose"] in planned and recipe.exists()
+    assert f"{step['epochs']['prose']:.4g} epochs" in said
 
 
 def test_the_size_of_token_shards_is_that_of_their_tokens(small_lake: Path) -> None:
@@ -475,6 +489,16 @@ def signalled(command: list[object], folder: Path, begun: Callable[[], bool], nu
     said = (folder / "err").read_text()
     assert "Traceback" not in said and "the same command resumes" in said
     return code
+
+
+def test_a_signal_ends_the_app_and_nothing_is_said_to_resume(tmp_path: Path) -> None:
+    Lake.open(tmp_path / "lake")
+    with start("app", "--port", 0, "--lake", tmp_path / "lake", cwd=tmp_path) as process:
+        assert wait_until(process, lambda: "http" in (tmp_path / "out").read_text())
+        time.sleep(0.5)  # it prints its address just before it serves
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert (tmp_path / "err").read_text().splitlines()[-1] == "tilth: stopped"
 
 
 def test_a_signal_ends_ingest_and_measuring_and_the_same_command_resumes(

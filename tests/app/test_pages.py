@@ -108,6 +108,28 @@ def test_a_page_of_a_version_that_has_nothing_yet_names_what_is_missing(
     assert "tilth" in said or page == "sql"
 
 
+@pytest.mark.parametrize("page", ["overview", "mixture", "training", "scorecards", "lineage"])
+def test_a_page_of_a_version_without_training_names_the_versions_that_have_it(
+    small_lake: Path, tmp_path: Path, opened: Any, page: str
+) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    lake = Lake.open(tmp_path / "lake", create=False)
+    (first,) = names.claims(lake, "small")
+    run = names.resolve(lake, "small@1/replay-30", "run")
+    names.move_alias(lake, "small", names.CHAMPION, run.id, 4, "small@1/replay-30/4")
+    names.claim(lake, "small", "d" * 32, first.recipe)
+    test = opened(lake.root, page)
+    said = shown(test).replace("\\", "")
+    assert "small@1 has a" in said
+    links = [link.proto.label.replace("\\", "") for link in test.get("page_link")]
+    assert "Show small@1" in links
+    if page == "overview":
+        assert next(tile.value for tile in test.metric if tile.label == "Champion") == "@1"
+        assert "The champion is small@1/replay-30/4." in said
+    else:
+        assert "small@2 has no" in said
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_of_a_damaged_lake_shows_a_message_and_no_traceback(
     small_lake: Path, tmp_path: Path, opened: Any, page: str

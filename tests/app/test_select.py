@@ -84,7 +84,11 @@ def test_approving_on_the_command_line_signs_the_scorecard_that_was_shown(
     (row,) = read_facts(lake, "signoffs")
     (owner,) = names.claims(lake, "small")
     assert row["scorecard_id"] == stored_scorecards(lake, owner)["replay-30/4"].id
-    assert "replay-30/4 against base/4" in tilth("select", recipe, *options).out
+    again = tilth("select", recipe, "--approve", "replay-30/4", "--note", "enough", *options)
+    assert "replay-30/4 against base/4" in again.out and "it was the champion already" in again.err
+    assert "already" not in said.err
+    (row,) = [line for line in again.out.splitlines() if line.startswith("replay-30/4  ")]
+    assert row.endswith("is champion") and "is champion" not in said.out
 
 
 def test_a_scorecard_that_is_found_has_the_name_it_has_in_this_version(
