@@ -14,7 +14,8 @@ from corpus.errors import ConfigError, UnknownName
 from corpus.facts import write_facts
 from corpus.json_file import read_json, well_formed
 from corpus.lake import Lake, Manifest, now_utc
-from evals.evaluate import Subject, evaluate, open_scorecard
+from evals.evaluate import HOLDOUT_TASK, Subject, evaluate, open_scorecard
+from evals.gate import Gate
 from evals.items import TaskItems, load_items
 from evals.scorecard import Scorecard
 from evals.select import Selection, select
@@ -127,6 +128,42 @@ def _steps(work: Work, run: str, run_id: str) -> list[int]:
 
 def _key(subject: Subject) -> str:
     return subject.name
+
+
+# ── what the gate can be judged on ──────────────────────────────────────────────────────────────────────────────────
+
+
+def check_held_out_targets(work: Work, gate: Gate) -> None:
+    """ConfigError for a target of the gate of which the held-out set holds nothing; it says what the sources lack."""
+    held = work.curated.holdout if work.curated else None
+    assert held is not None
+    rows = work.lake.read_part(held.parts("held_out")[0], ["source", "role"])
+    parts = {part for column in rows.columns for part in column.to_pylist()}
+    for _, target, _, _ in gate.rules():
+        task, _, part = target.partition("/")
+        if task != HOLDOUT_TASK or (part in parts if part else parts):
+            continue
+        reasons = [
+            _why_none(work, held, name)
+            for name, source in work.loaded.sources.items()
+            if part in ("", name, source.role)
+        ]
+        raise ConfigError(
+            f"gate: nothing can be scored as {target!r}, since the held-out set {held.identity['name']} has none of it: "
+            f"{'; '.join(reasons)}. Add documents, or take the target out of the gate; "
+            "if the set was frozen before, give holdout another name."
+        )
+
+
+def _why_none(work: Work, held: Manifest, source: str) -> str:
+    num = work.documents[source].rows("documents")
+    if num < 2:
+        return f"{source} has {num} document{'' if num == 1 else 's'}, and only from two on is one held out"
+    if source not in held.summary["sources"]:
+        return f"{source} has {num} documents, but was not there when the set was drawn"
+    return (
+        f"{source} has {num} documents, but none that passed the rules was long enough when the set was drawn"
+    )
 
 
 # ── select and approve ──────────────────────────────────────────────────────────────────────────────────────────────

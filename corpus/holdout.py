@@ -30,7 +30,9 @@ _CANDIDATE = ["doc_id", "content_hash", "num_bytes"]
 
 
 class Holdout(Section):
-    name: str = circumstance(description="the set is frozen under this name when it is first drawn")
+    name: str = circumstance(
+        description="the set is frozen under this name by the first run that no guard stops"
+    )
     documents_per_source: Count = identity(
         500, description="about so many: each document's chance of being drawn aims at it"
     )
@@ -109,15 +111,15 @@ def frozen(lake: Lake, config: Holdout) -> Manifest | None:
     return manifest
 
 
-def freeze(
+def commit_draw(
     lake: Lake,
     config: Holdout,
     rows: pa.Table,
     parents: list[tuple[str, str]],
     summary: Mapping[str, Any],
 ) -> Manifest:
-    """Commit a drawn set (`rows` has the columns of `held_out`) and freeze its name; the first to freeze a name wins."""
-    identity_ = {"name": config.name, "config": config.identity()}
+    """A drawn set (`rows` has the columns of `held_out`) as an artifact; its name is not frozen by that."""
+    identity_ = draw_identity(config)
     id = artifact_id("holdout", "draw", VERSION, identity_, parents)
     rows = rows.set_column(0, "holdout_id", pa.array([id] * rows.num_rows, pa.string()))
     part = lake.write_part("held_out", id, rows)
@@ -125,7 +127,7 @@ def freeze(
     try:
         hashes = pa.table({"content_hash": pa.array(sorted(rows["content_hash"].to_pylist()), pa.string())})
         pq.write_table(hashes, staged / "content_hashes.parquet")  # what may be shared without the text
-        manifest = lake.commit(
+        return lake.commit(
             Manifest(
                 "holdout", id, "draw", VERSION, identity_, tuple(parents), {"held_out": (part,)}, summary=dict(summary)
             ),
@@ -133,10 +135,18 @@ def freeze(
         )  # fmt: skip
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    lake.create_json(_freeze_path(lake, config.name), {"id": id, "time_utc": now_utc()})
+
+
+def draw_identity(config: Holdout) -> dict[str, Any]:
+    return {"name": config.name, "config": config.identity()}
+
+
+def freeze(lake: Lake, config: Holdout, drawn: Manifest) -> Manifest:
+    """Freeze the name for this set and return the set that has it: the first to freeze a name wins."""
+    lake.create_json(_freeze_path(lake, config.name), {"id": drawn.id, "time_utc": now_utc()})
     winner = frozen(lake, config)
     assert winner is not None
-    return winner if winner.id != manifest.id else manifest
+    return winner
 
 
 def held_out_rows(lake: Lake, manifest: Manifest) -> pa.Table:

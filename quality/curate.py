@@ -52,7 +52,10 @@ def curate(
     lake: Lake, sources: Mapping[str, tuple[Source, Manifest]], curation: Curation, holdout: Holdout | None, tokens: Operator | None,
     workers: int, progress: Progress | None = None, say: Callable[[str], None] = lambda text: None,
 ) -> Curated:  # fmt: skip
-    """The snapshot of these documents under this curation. `tokens` is the operator that counts them, if a tokenizer is there yet."""
+    """The snapshot of these documents under this curation. `tokens` is the operator that counts them, if a tokenizer is there yet.
+
+    A held-out set that is drawn here is not frozen: that is for the caller, once the snapshot is found good.
+    """
     sources = dict(sorted(sources.items()))  # the order in which a recipe lists them changes nothing
     documents = {name: manifest for name, (_, manifest) in sources.items()}
     measured = measure(lake, documents, operators(curation, tokens), workers, progress)

@@ -1,7 +1,7 @@
 """The held-out set of a recipe: which documents may be drawn, their edited texts, and the index of their shingles.
 
 Drawn are documents that pass the rules by themselves, one of each duplicate cluster, and long enough to be told apart. How
-the draw goes, and that a name is frozen by its first, is `corpus.holdout`.
+the draw goes, and what freezing a name is, is in `corpus.holdout`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.fingerprint import fingerprint
-from corpus.holdout import Candidate, Holdout, draw, freeze, frozen, held_out_rows
+from corpus.holdout import Candidate, Holdout, commit_draw, draw, frozen, held_out_rows
 from corpus.lake import Lake, Manifest, artifact_id
 from corpus.schema import DATASETS
 from corpus.snapshot import edited_column, edited_texts
@@ -39,7 +39,7 @@ def held_out_set(
     lake: Lake, inputs: Sequence[SourceInput], curation: Curation, rules: Mapping[str, SourceRules], edits: Mapping[str, SourceEdits], edges: Manifest | None,
     config: Holdout, say: Say = lambda text: None,
 ) -> Manifest:  # fmt: skip
-    """The frozen set of this name, or a new draw from these documents, which freezes it. A sample has a set of its own."""
+    """The frozen set of this name, or a new draw from these documents, which freezes nothing. A sample has a set of its own."""
     whole = config.name
     config = config.of_sample(
         min((found.documents.identity.get("sample", 1.0) for found in inputs), default=1.0)
@@ -72,7 +72,7 @@ def held_out_set(
         for name, found in drawn.items()
     }
     parents = _parents(inputs, curation, rules, edges)
-    return freeze(lake, config, table, parents, {"sources": sources, "ngram": ngram})
+    return commit_draw(lake, config, table, parents, {"sources": sources, "ngram": ngram})
 
 
 def _parents(
@@ -81,11 +81,12 @@ def _parents(
     rules: Mapping[str, SourceRules],
     edges: Manifest | None,
 ) -> list[tuple[str, str]]:
-    """The documents and pairs it was drawn from, and a fingerprint of the rules that said which may be."""
+    """The documents and pairs it was drawn from, and a fingerprint of what said which may be: rules and measured signals."""
     resolved = [[found.name, [rule.to_json() for rule in rules[found.name].rules]] for found in inputs]
+    measured = sorted(manifest.id for found in inputs for manifest in found.measured.values())
     parents = [("documents", found.documents.id) for found in inputs]
     parents += [("near_duplicates", edges.id)] if edges else []
-    return [*parents, ("rules", fingerprint([resolved, curation.identity()]))]
+    return [*parents, ("rules", fingerprint([resolved, curation.identity(), measured]))]
 
 
 # ── the draw ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ import pyarrow as pa
 from corpus import names
 from corpus.catalog import Source
 from corpus.facts import write_facts
-from corpus.holdout import Holdout
+from corpus.holdout import Holdout, freeze
 from corpus.ingest import ingest, scan
 from corpus.lake import Lake, Manifest, artifact_id
 from corpus.schema import DATASETS
@@ -110,14 +110,10 @@ def build_story(root: Path) -> Story:
         curation = Curation.model_validate(
             {"rules": {"num_words": {"min": least}}, "pii": {"phone": "keep"} if version == 1 else {}}
         )
-        curated = curate(
-            lake,
-            made,
-            curation,
-            Holdout(name="held-1", documents_per_source=3, max_share=0.5),
-            token_counter(lake, tokenizer),
-            workers=1,
-        )
+        holdout = Holdout(name="held-1", documents_per_source=3, max_share=0.5)
+        curated = curate(lake, made, curation, holdout, token_counter(lake, tokenizer), workers=1)
+        assert curated.holdout is not None
+        freeze(lake, holdout, curated.holdout)
         for name, manifest in documents.items():
             attach(lake, owner, manifest, name)
         attach(lake, owner, curated.snapshot)

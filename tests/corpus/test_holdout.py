@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from corpus.config import build_section
 from corpus.errors import ConfigError
-from corpus.holdout import Holdout, draw, draw_place, freeze, frozen, held_out_rows
+from corpus.holdout import Holdout, commit_draw, draw, draw_place, freeze, frozen, held_out_rows
 from corpus.lake import Lake, Manifest
 from corpus.schema import DATASETS
 
@@ -115,7 +115,7 @@ def freeze_some(lake: Lake, config: Holdout, start: int = 0) -> Manifest:
         for i in range(start, start + 3)
     ]
     table = pa.Table.from_pylist(rows, schema=DATASETS["held_out"])
-    return freeze(lake, config, table, [("documents", f"{start}")], {"n": 3})
+    return freeze(lake, config, commit_draw(lake, config, table, [("documents", f"{start}")], {"n": 3}))
 
 
 def test_a_set_is_frozen_under_its_name_and_found_again(lake: Lake) -> None:
@@ -129,6 +129,12 @@ def test_a_set_is_frozen_under_its_name_and_found_again(lake: Lake) -> None:
         "text 2",
     ]
     assert list((lake.root / ".staging").iterdir()) == []
+
+
+def test_a_draw_alone_freezes_no_name(lake: Lake) -> None:
+    drawn = commit_draw(lake, config(), DATASETS["held_out"].empty_table(), [], {})
+    assert frozen(lake, config()) is None
+    assert freeze(lake, config(), drawn) == drawn == frozen(lake, config())
 
 
 def test_hashes_stand_apart_from_the_text(lake: Lake) -> None:
@@ -168,5 +174,5 @@ def test_a_failure_while_freezing_freezes_nothing(lake: Lake, monkeypatch: pytes
 
     monkeypatch.setattr(Lake, "commit", fail)
     with pytest.raises(ZeroDivisionError):
-        freeze(lake, config(), DATASETS["held_out"].empty_table(), [], {})
+        commit_draw(lake, config(), DATASETS["held_out"].empty_table(), [], {})
     assert frozen(lake, config()) is None and list((lake.root / ".staging").iterdir()) == []

@@ -10,7 +10,7 @@ from typing import Any
 
 from corpus.catalog import Source
 from corpus.config import build_section
-from corpus.holdout import Holdout
+from corpus.holdout import Holdout, freeze
 from corpus.ingest import ingest, scan
 from corpus.lake import Lake, Manifest
 from quality.curate import Curated, curate
@@ -170,13 +170,13 @@ def curate_folder(
     lake: Lake, folder: Path, rules: Curation | None = None, held: Holdout | None = None, workers: int = 1, sources: dict[str, Source] | None = None,
     sample: float = 1.0, say: Callable[[str], None] = lambda text: None,
 ) -> Curated:  # fmt: skip
-    """Ingest the sources of a folder and curate them."""
+    """Ingest the sources of a folder and curate them; a held-out set that was drawn is frozen, as in the flow."""
     sources = sources or read_sources(folder)
     files = scan(lake, sources, "/")
     documents = ingest(
         lake, {name: (source, files[name]) for name, source in sources.items()}, workers, sample
     )
-    return curate(
+    made = curate(
         lake,
         {name: (source, documents[name]) for name, source in sources.items()},
         rules or curation(),
@@ -185,6 +185,9 @@ def curate_folder(
         workers,
         say=say,
     )
+    if held and made.holdout:
+        assert freeze(lake, held.of_sample(sample), made.holdout) == made.holdout
+    return made
 
 
 def rows_of(lake: Lake, manifest: Manifest, dataset: str) -> list[dict[str, Any]]:

@@ -1,0 +1,115 @@
+"""The held-out set in the flow: its name is frozen when the guards have passed and the gate can be judged on it, not before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app import flow
+from app.flow import Work, run_recipe
+from app.profile import Profile
+from app.questions import what_if
+from app.recipe import load_recipe
+from app.report import Report
+from corpus.errors import ConfigError, GuardStop
+from corpus.holdout import Holdout, frozen
+from corpus.lake import Lake
+from tests.app.small_lake import write_corpus
+
+RECIPE = """\
+name: kept
+catalog: catalog.yaml
+sources: [prose, code]
+curation: {rules: {num_words: {min: 12}}, near_duplicates: null, stop_if: {source_loss: 100%}}
+holdout: {name: kept-heldout, documents_per_source: 14, max_share: 25%}
+evaluation: {tasks: [holdout]}
+"""
+GATE = "gate: {gain: {holdout/domain: {bits_per_byte: improves}}}\n"
+TOO_STRICT = (
+    "curation.overrides={code: {num_words: {min: 1000}}}",
+    "curation.stop_if.source_loss=40%",
+)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    write_corpus(tmp_path)
+    (tmp_path / "recipe.yaml").write_text(RECIPE, "utf-8")
+    return tmp_path / "recipe.yaml"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.open(tmp_path / "lake")
+
+
+def curated(lake: Lake, recipe: Path, *sets: str) -> Work:
+    work = Work(lake, load_recipe(recipe, sets), Profile(workers=1), Report(quiet=True))
+    return run_recipe(work, "curate")
+
+
+def test_a_run_that_a_guard_stops_freezes_no_name(lake: Lake, recipe: Path) -> None:
+    name = Holdout(name="kept-heldout")
+    for _ in range(2):
+        with pytest.raises(GuardStop, match="code lost 60 of 60"):
+            curated(lake, recipe, *TOO_STRICT)
+        assert frozen(lake, name) is None
+    made = curated(lake, recipe).curated
+    assert made is not None and made.holdout is not None and made.holdout == frozen(lake, name)
+    assert made.holdout.summary["sources"]["code"]["documents"] > 0
+    assert curated(lake, recipe, "curation.rules.num_words.min=20").curated.holdout == made.holdout  # type: ignore[union-attr]
+
+
+def test_what_if_asks_of_a_snapshot_that_a_guard_stopped(lake: Lake, recipe: Path) -> None:
+    with pytest.raises(GuardStop):
+        curated(lake, recipe, *TOO_STRICT)
+    found = {flips.source: flips for flips in what_if(recipe, [], lake)}
+    assert found["code"].after["kept"] > found["code"].before["kept"] == 0
+
+
+def test_of_two_runs_at_once_the_second_takes_the_set_that_the_first_froze(
+    lake: Lake, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, others = flow.check_guards, []
+
+    def another_is_faster(*asked: object) -> None:
+        monkeypatch.setattr(flow, "check_guards", check)
+        others.append(curated(lake, recipe, "name=other", "curation.rules.num_words.min=70").curated)
+
+    monkeypatch.setattr(flow, "check_guards", another_is_faster)
+    made = curated(lake, recipe).curated
+    assert made is not None and made.holdout == others[0].holdout == frozen(
+        lake, Holdout(name="kept-heldout")
+    )
+    assert made.snapshot.parent("holdout") == others[0].holdout.id
+    assert made.snapshot != others[0].snapshot
+
+
+@pytest.mark.parametrize("frozen_before", [False, True])
+def test_a_gate_on_what_nothing_is_held_out_of_is_refused_once_the_set_is_drawn(
+    lake: Lake, recipe: Path, frozen_before: bool
+) -> None:
+    row = (recipe.parent / "code.jsonl").read_text("utf-8").splitlines()[0]
+    (recipe.parent / "code.jsonl").write_text(json.dumps(json.loads(row)) + "\n", "utf-8")
+    if frozen_before:
+        curated(lake, recipe)
+    recipe.write_text(RECIPE + GATE, "utf-8")
+    with pytest.raises(
+        ConfigError, match=r"gate: .*'holdout/domain'.*kept-heldout.*code has 1 document"
+    ) as told:
+        curated(lake, recipe)
+    assert told.value.exit_code == 2 and "prose" not in str(told.value)
+    assert (frozen(lake, Holdout(name="kept-heldout")) is None) == (not frozen_before)
+    passing = GATE.replace("domain", "general")
+    recipe.write_text(RECIPE + passing, "utf-8")
+    curated(lake, recipe)
+
+
+def test_a_gate_on_a_source_that_came_after_the_set_was_frozen_is_refused(lake: Lake, recipe: Path) -> None:
+    recipe.write_text(RECIPE.replace("[prose, code]", "[prose]"), "utf-8")
+    curated(lake, recipe)
+    recipe.write_text(RECIPE + GATE, "utf-8")
+    with pytest.raises(ConfigError, match=r"code has 60 documents.*give holdout another name"):
+        curated(lake, recipe)
