@@ -18,12 +18,9 @@ def read_csv(content: Content, reading: Reading) -> Iterator[Item]:
     csv.field_size_limit(max(csv.field_size_limit(), reading.max_record_bytes + 1))
     lines = _Lines(content, reading.max_record_bytes)
     delimiter, columns = _header(lines, reading.text_field)
-    if reading.text_field not in columns:
+    if columns.count(reading.text_field) != 1:
         if columns or content.damage:  # else the file is empty
             yield Reject(-1, content.damage or "missing_text")
-        return
-    if columns.count(reading.text_field) > 1:
-        yield Reject(-1, "ambiguous_text")
         return
     maker, position = RecordMaker(reading), 0
     for row in _rows(lines, delimiter):
