@@ -34,7 +34,7 @@ def main() -> NoReturn:
         signal.signal(number, _stop)
     try:
         code = cli(sys.argv[1:] or ["--help"], standalone_mode=False)
-    except Exception as error:
+    except (Exception, Stopped) as error:
         if os.environ.get(TRACEBACK):
             import traceback
 
@@ -48,8 +48,10 @@ def _stop(number: int, frame: Any) -> None:
     raise Stopped("stopped by a signal; the same command resumes", number)
 
 
-def explain(error: Exception) -> tuple[str, int]:
+def explain(error: Exception | Stopped) -> tuple[str, int]:
     """What people read of an error, and its exit code. A mistake in a command or recipe is told in one line."""
+    if isinstance(error, Stopped):
+        return str(error), error.exit_code
     if isinstance(error, TilthError):
         lines = str(error).splitlines()
         return (

@@ -7,10 +7,14 @@ TilthError            exit 1   anything that failed
 ├─ SourceError        exit 1   a source file vanished or changed while it was read
 ├─ LakeError          exit 1   the lake is damaged, of an unknown format, or not writable
 ├─ PartError          exit 1   an operator failed on one part, named in the message
-├─ GuardStop          exit 3   a guard stopped the work (source loss, cluster size, held-out loss)
-│  └─ NotFinite       exit 3   training met a loss or gradient that is not a number
-└─ Stopped            exit 130/143   a signal ended the work; the same command resumes it
+└─ GuardStop          exit 3   a guard stopped the work (source loss, cluster size, held-out loss)
+   └─ NotFinite       exit 3   training met a loss or gradient that is not a number
+
+Stopped               exit 130/143   a signal ended the work; the same command resumes it
 ```
+
+`Stopped` stands beside the tree, as KeyboardInterrupt beside Exception: a signal may arrive inside any `try`, and code that
+passes over an error, ours or a library's, must not pass over it.
 """
 
 from __future__ import annotations
@@ -53,7 +57,7 @@ class NotFinite(GuardStop):
     pass
 
 
-class Stopped(TilthError):
+class Stopped(BaseException):
     def __init__(self, message: str, signal_number: int = 2):
         super().__init__(message)
         self.exit_code = 128 + signal_number

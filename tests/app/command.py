@@ -19,24 +19,24 @@ from app import cli
 REPOSITORY = Path(__file__).parents[2]
 
 # Small work is done without workers; here every stage that can have them has them.
-# DIE_AT_RENAME: the process kills itself just before that publication of a file, or (where odd) just after it.
+# SIGNAL_AT_RENAME="9 12": the process sends itself that signal just before that publication of a file, or (where odd) just after it.
 DRIVER = """
 import os, signal, sys
 import corpus.ingest, quality.curate, quality.measure
 corpus.ingest.SMALL_BYTES = quality.measure.SMALL_BYTES = quality.curate.SMALL_ROWS = -1
 from app.cli import main
-left = int(os.environ.get("DIE_AT_RENAME") or -1)
+number, left = map(int, (os.environ.get("SIGNAL_AT_RENAME") or "0 -1").split())
 def deadly(publish):
     def publish_or_die(*arguments, **keywords):
         global left
         left -= 1
-        if left == 0 and DIE_BEFORE: os.kill(os.getpid(), signal.SIGKILL)
+        if left == 0 and BEFORE: os.kill(os.getpid(), number)
         done = publish(*arguments, **keywords)
-        if left == 0: os.kill(os.getpid(), signal.SIGKILL)
+        if left == 0: os.kill(os.getpid(), number)
         return done
     return publish_or_die
 if __name__ == "__main__":
-    DIE_BEFORE = left % 2 == 0
+    BEFORE = left % 2 == 0
     os.replace, os.rename, os.link = map(deadly, (os.replace, os.rename, os.link))
     main()
 """
@@ -66,10 +66,14 @@ def tilth(*arguments: object) -> Said:
 
 
 @contextmanager
-def start(*arguments: object, cwd: Path, die_at_rename: int | None = None) -> Iterator[subprocess.Popen[str]]:
+def start(
+    *arguments: object, cwd: Path, signal_at_rename: tuple[signal.Signals, int] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """The same command as a process with workers, in a session of its own; nothing of it is left behind."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    environment["DIE_AT_RENAME"] = str(die_at_rename or "")
+    if signal_at_rename:
+        number, left = signal_at_rename
+        environment["SIGNAL_AT_RENAME"] = f"{number.value} {left}"
     with (cwd / "out").open("a") as out, (cwd / "err").open("a") as err:
         process = subprocess.Popen(
             [sys.executable, "-c", DRIVER, *map(str, arguments)], cwd=cwd, env=environment, stdout=out, stderr=err, text=True, start_new_session=True,

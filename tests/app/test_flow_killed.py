@@ -44,7 +44,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_lake(
     killed = 0
     for kill in range(NUM_KILLS):
         die_at = draw.randrange(2, 36)  # what was done is not done again, so each death is further in
-        with start(*command, cwd=tmp_path, die_at_rename=die_at) as process:
+        with start(*command, cwd=tmp_path, signal_at_rename=(signal.SIGKILL, die_at)) as process:
             family = []
             while process.poll() is None:
                 family = _children(process.pid) or family
