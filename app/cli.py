@@ -45,7 +45,7 @@ def main() -> NoReturn:
 
 
 def _stop(number: int, frame: Any) -> None:
-    raise Stopped("stopped by a signal; the same command resumes", number)
+    raise Stopped("stopped by a signal", number)
 
 
 def explain(error: Exception | Stopped) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corpus.errors import ConfigError, GuardStop, LakeError
+from corpus.errors import ConfigError, GuardStop, LakeError, Stopped
 
 if TYPE_CHECKING:
     from app.flow import Work
@@ -159,7 +159,11 @@ def walk(
     if not Path(chosen.lake).exists():
         check_sources(loaded)
     report = Report(quiet=json_)
-    work = run_recipe(Work(open_folder(chosen.lake, create=True), loaded, chosen, report, share), last, only)
+    try:
+        work = Work(open_folder(chosen.lake, create=True), loaded, chosen, report, share)
+        run_recipe(work, last, only)
+    except Stopped as stop:
+        raise Stopped(f"{stop}; the same command resumes", stop.signal_number) from None
     if until is None and (missing := first_missing(loaded)):
         report.say(f"recipe {loaded.recipe.name!r} ends after {last}: {MISSING[missing[1]]}")
     return work

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from corpus.errors import ConfigError, Stopped
+from corpus.errors import ConfigError
 
 LAKE_VARIABLE = "TILTH_LAKE"
 
@@ -36,8 +36,6 @@ def serve(lake: Path, port: int) -> int:
     process = subprocess.Popen(command(port), env={**os.environ, LAKE_VARIABLE: str(lake)})
     try:
         return process.wait()
-    except Stopped as stop:  # nothing was being made, so nothing resumes
-        raise Stopped("stopped", stop.exit_code - 128) from None
     finally:
         process.terminate()
         process.wait(10)

@@ -60,6 +60,7 @@ class NotFinite(GuardStop):
 class Stopped(BaseException):
     def __init__(self, message: str, signal_number: int = 2):
         super().__init__(message)
+        self.signal_number = signal_number
         self.exit_code = 128 + signal_number
 
 

@@ -198,7 +198,7 @@ def _run_attempt(
     if trainer.ended == "interrupted":
         write_status(run.folder, status="interrupted")
         raise Stopped(
-            f"stopped by a signal after step {recorder.last_step} of {run.data.num_steps}, which is committed; the same command resumes",
+            f"stopped by a signal after step {recorder.last_step} of {run.data.num_steps}, which is committed",
             trainer.interruption.signal or 2,
         )
 

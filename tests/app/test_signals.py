@@ -17,6 +17,7 @@ from corpus.lake import Lake
 from corpus.run_rows import json_lines
 from tests.app.command import start, tilth, wait_until
 
+
 def same_group(process: psutil.Process, group: int) -> bool:
     try:
         return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
@@ -46,7 +47,7 @@ def test_a_signal_ends_the_app_and_nothing_is_said_to_resume(tmp_path: Path) -> 
         time.sleep(0.5)  # it prints its address just before it serves
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
-    assert (tmp_path / "err").read_text().splitlines()[-1] == "tilth: stopped"
+    assert (tmp_path / "err").read_text().splitlines()[-1] == "tilth: stopped by a signal"
 
 
 def test_a_signal_ends_ingest_and_measuring_and_the_same_command_resumes(

@@ -165,7 +165,7 @@ def test_a_signal_ends_the_run_after_its_step_and_the_same_call_resumes(
             os.kill(os.getpid(), number)
 
     handler = signal.getsignal(number)
-    with pytest.raises(Stopped, match="the same command resumes") as caught:
+    with pytest.raises(Stopped, match="which is committed") as caught:
         run_toy(folder, progress=interrupt)
     assert caught.value.exit_code == 128 + number
     assert signal.getsignal(number) is handler
