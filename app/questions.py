@@ -149,7 +149,9 @@ def compare_snapshots(a: Manifest, b: Manifest) -> list[dict[str, Any]]:
                 "what": what,
                 "first": one.get(what, 0),
                 "second": two.get(what, 0),
-                "change": two.get(what, 0) - one.get(what, 0),
+                "change": None
+                if None in (one.get(what, 0), two.get(what, 0))
+                else two.get(what, 0) - one.get(what, 0),
             }
             for what in ("documents", "kept", "tokens_kept")
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def render_funnel(snapshot: Manifest) -> str:
     rows = funnel_rows(snapshot.summary["sources"], snapshot.summary["rejects"])
     shown = [{**row, "share": _share(row, snapshot)} for row in rows]
     for row in shown:
-        if not _has_tokens(snapshot.summary["sources"][row["source"]]):
+        if snapshot.summary["sources"][row["source"]]["tokens"] is None:
             row |= {"tokens": NOT_MEASURED, "only_this_rule_tokens": NOT_MEASURED}
     return _sample_of(snapshot.summary.get("sample", 1.0)) + render_table(
         shown,
@@ -104,19 +103,14 @@ def render_funnel_summary(snapshot: Manifest, num_reasons: int = 3) -> str:
             f", {len(reasons) - num_reasons} more rules" if len(reasons) > num_reasons else ""
         )
         rows.append({
-            "source": source, "read": tally["documents"] + rejected, "rejected": rejected, "dropped": tally["dropped"], "kept": tally["kept"], "tokens kept": _tokens_kept(tally),
+            "source": source, "read": tally["documents"] + rejected, "rejected": rejected, "dropped": tally["dropped"], "kept": tally["kept"], "tokens kept": _known(tally["tokens_kept"]),
             "masked": tally["masked"], "dropped most by": shown,
         })  # fmt: skip
     return _sample_of(snapshot.summary.get("sample", 1.0)) + render_table(rows, limit=110)
 
 
-def _has_tokens(tally: Mapping[str, Any]) -> bool:
-    """Whether tokens were counted: without a tokenizer documents have none, with one each has some."""
-    return bool(tally["tokens"] or not tally["documents"])
-
-
-def _tokens_kept(tally: Mapping[str, Any]) -> Any:
-    return tally["tokens_kept"] if _has_tokens(tally) else NOT_MEASURED
+def _known(tokens: int | None) -> int | str:
+    return NOT_MEASURED if tokens is None else tokens
 
 
 def _sample_of(share: float) -> str:
@@ -164,7 +158,7 @@ def render_why(owners: Sequence[str], found: Explanation) -> str:
     ]
     if decision["failures"]:
         lines += ["", render_table(decision["failures"], ["rule", "signal", "value", "threshold"])]
-    if passed := _nearest_rules(found.rules):
+    if passed := _nearest_rules(found.passed):
         lines += ["", passed]
     if decision["partner"]:
         lines += [
@@ -183,12 +177,7 @@ def render_why(owners: Sequence[str], found: Explanation) -> str:
     return "\n".join(lines)
 
 
-def _nearest_rules(rules: Sequence[Mapping[str, Any]], most: int = 5) -> str:
-    """The rules that a document passed, those nearest to their threshold first."""
-    passed = sorted(
-        (rule for rule in rules if not rule["failed"]),
-        key=lambda rule: inf if rule["distance"] is None else rule["distance"],
-    )
+def _nearest_rules(passed: Sequence[Mapping[str, Any]], most: int = 5) -> str:
     rows = [
         {
             "passed": rule["rule"], "signal": rule["signal"], "value": _cell(rule["value"]), "threshold": f"{_BOUNDS[rule['kind']]} {_threshold(rule['threshold'])}",
@@ -210,7 +199,7 @@ def _threshold(value: Any) -> str:
 def render_flips(flips: Sequence[Flips]) -> str:
     rows = [
         {
-            "source": f.source, "kept_before": f.before["kept"], "kept_after": f.after["kept"], "tokens_before": _tokens_kept(f.before), "tokens_after": _tokens_kept(f.after),
+            "source": f.source, "kept_before": f.before["kept"], "kept_after": f.after["kept"], "tokens_before": _known(f.before["tokens_kept"]), "tokens_after": _known(f.after["tokens_kept"]),
             "newly_kept": f.newly_kept, "newly_dropped": f.newly_dropped,
         }
         for f in flips

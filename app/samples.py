@@ -147,7 +147,7 @@ def rules_in_force(snapshot: Manifest) -> list[dict[str, Any]]:
     found: dict[tuple[str, str, str], list[str]] = {}
     for source, entry in sorted(snapshot.identity["sources"].items()):
         for rule, signal, kind, threshold in entry["rules"]:
-            found.setdefault((rule, signal, _bound(kind, threshold)), []).append(source)
+            found.setdefault((rule, signal, keeps(kind, threshold)), []).append(source)
     every = len(snapshot.identity["sources"])
     return [
         {"rule": rule, "signal": signal, "keeps": bound, "sources": "all" if len(of) == every else ", ".join(of)}
@@ -155,6 +155,7 @@ def rules_in_force(snapshot: Manifest) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _bound(kind: str, threshold: Any) -> str:
+def keeps(kind: str, threshold: Any) -> str:
+    """What a rule lets through, in words: `≥ 0.3`."""
     shown = ", ".join(map(str, threshold)) if isinstance(threshold, list) else f"{threshold:g}" if isinstance(threshold, float) else str(threshold)  # fmt: skip
     return {"min": f"≥ {shown}", "max": f"≤ {shown}", "allow": f"one of {shown}", "deny": f"none of {shown}"}.get(kind, f"{kind} {shown}")  # fmt: skip

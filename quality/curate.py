@@ -30,14 +30,14 @@ from quality.decide import (
     read_signals,
 )
 from quality.edited import Edited, source_edits
-from quality.funnel import add_tallies, tally_decisions
+from quality.funnel import add_tallies, tally_decisions, without_tokens
 from quality.held_out import HeldOutOverlap
 from quality.measure import Measured, measure
 from quality.near_duplicates import EDGES_VERSION, NearDuplicates, find_edges
 from quality.set_apart import held_out_index, held_out_set
 from quality.verdicts import Verdicts
 
-VERSION = 3
+VERSION = 4
 SMALL_ROWS = 20_000  # below this, starting workers costs more than deciding
 _EDGES_PER_PART = 1 << 21  # as text, the four ids of a pair take 128 bytes
 
@@ -257,7 +257,8 @@ def _snapshot(
         parts = found.documents.parts("documents")
         records = [record for part in parts if (record := lake.task("decide", _key(id, part)))]
         assert len(records) == len(parts), "a part was not decided"
-        tallies[found.name] = add_tallies(record.tally for record in records)
+        tally = add_tallies(record.tally for record in records)
+        tallies[found.name] = tally if "tokens" in found.measured else without_tokens(tally)
         kept_hashes += [record.tally["kept_hash"] for record in records]
         for name, written in datasets.items():
             written += [part for record in records for part in record.parts[name]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import polars as pl
@@ -25,7 +26,7 @@ from quality.curate import edges_identity, operators
 from quality.curation import Curation, SourceRules
 from quality.decide import SourceInput, decide_part, part_frames, with_metadata
 from quality.edited import Edited, source_edits
-from quality.funnel import Tally, add_tallies, tally_decisions
+from quality.funnel import Tally, add_tallies, tally_decisions, without_tokens
 from quality.near_duplicates import EDGES_VERSION
 from quality.rules import Rule
 
@@ -41,6 +42,12 @@ class Explanation:
     partner: dict[str, Any] | None
     files: list[str]
     rules: list[dict[str, Any]]
+
+    @property
+    def passed(self) -> list[dict[str, Any]]:
+        """The rules that the document passed, those nearest to their threshold first."""
+        passed = [rule for rule in self.rules if not rule["failed"]]
+        return sorted(passed, key=lambda rule: inf if rule["distance"] is None else rule["distance"])
 
 
 def why(lake: Lake, snapshot: Manifest, document: str, raw: bool = False) -> Explanation:
@@ -155,9 +162,9 @@ class Flips:
     before: Tally
     after: Tally
     newly_kept: int
-    newly_kept_tokens: int
+    newly_kept_tokens: int | None
     newly_dropped: int
-    newly_dropped_tokens: int
+    newly_dropped_tokens: int | None
     examples: list[dict[str, Any]]  # at most a few documents that flip, with their reasons
 
 
@@ -237,8 +244,14 @@ def _flips(source: SourceInput, pairs: Iterable[tuple[pa.Table, pa.Table]], num_
         tallies.append((tally_decisions(old), tally_decisions(new)))
     every = pl.concat(changed)
     kept, dropped = every.filter("is"), every.filter("was")
+    counted = "tokens" in source.measured
     before, after = (add_tallies(pair[side] for pair in tallies) for side in (0, 1))
+    if not counted:
+        before, after = without_tokens(before), without_tokens(after)
+    tokens_kept, tokens_dropped = (
+        int(flips["tokens"].sum()) if counted else None for flips in (kept, dropped)
+    )
     return Flips(
-        source.name, source.documents.identity.get("sample", 1.0), before, after, kept.height, int(kept["tokens"].sum()), dropped.height, int(dropped["tokens"].sum()),
+        source.name, source.documents.identity.get("sample", 1.0), before, after, kept.height, tokens_kept, dropped.height, tokens_dropped,
         [*kept.head(num_examples).to_dicts(), *dropped.head(num_examples).to_dicts()],
     )  # fmt: skip

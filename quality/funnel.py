@@ -78,6 +78,12 @@ def add_tallies(tallies: Iterable[Tally]) -> Tally:
     }
 
 
+def without_tokens(tally: Tally) -> Tally:
+    """The tally of a source whose tokens were not counted: None for each number of them, not 0."""
+    counts = {name: None for name in _COUNTS if name.startswith("tokens")}
+    return tally | counts | {name: dict.fromkeys(tally[name]) for name in _RULES if name.endswith("tokens")}
+
+
 def funnel_rows(sources: Mapping[str, Tally], rejects: Mapping[str, int]) -> list[dict[str, Any]]:
     """One row per source and rule (and one each for read, rejected and kept), for printing and for the app.
 
@@ -99,11 +105,12 @@ def funnel_rows(sources: Mapping[str, Tally], rejects: Mapping[str, int]) -> lis
                     tally["first_tokens"][rule],
                     tally["any"][rule],
                     tally["only"].get(rule, 0),
-                    tally["only_tokens"].get(rule, 0),
+                    tally["only_tokens"].get(rule, None if tally["tokens"] is None else 0),
                 )
             )
         for rule in sorted(tally["any"].keys() - tally["first"].keys()):
-            rows.append(_row(source, rule, 0, 0, tally["any"][rule], 0, 0))
+            none = None if tally["tokens"] is None else 0
+            rows.append(_row(source, rule, 0, none, tally["any"][rule], 0, none))
         rows.append(_row(source, "kept", tally["kept"], tally["tokens_kept"]))
     return rows
 

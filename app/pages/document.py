@@ -9,6 +9,7 @@ import streamlit as st
 from app.charts import outcome
 from app.marked import mark_difference, mark_text
 from app.pages import frame, loaded
+from app.samples import keeps
 from corpus.names import Claim
 from quality.explain import Explanation
 
@@ -40,6 +41,9 @@ def show_document(owner: Claim, found: Explanation, lineage_link: bool = True) -
         partner(found)
     else:
         text_block(mark_text(found.document["text"] or ""), "Text, personal data masked")
+    if found.passed:
+        with st.expander("Rules that it passes"):
+            passed(found)
     with st.expander("Every signal"):
         signals(found.signals)
 
@@ -71,6 +75,16 @@ def reasons(decision: dict[str, Any]) -> None:
     frame.table(decision["failures"], columns, alt="Rules that this document fails, with value and threshold")
     if len(decision["failures"]) > 1:
         st.caption("The first one, in the order of the recipe, is its drop reason.")
+
+
+def passed(found: Explanation) -> None:
+    """The rules in force for its source that it passes, those nearest to their threshold first."""
+    rows = [
+        {"rule": rule["rule"], "signal": rule["signal"], "value": "" if rule["value"] is None else _shown(rule["value"]), "keeps": keeps(rule["kind"], rule["threshold"]), "away": rule["distance"]}
+        for rule in found.passed
+    ]  # fmt: skip
+    columns = {"rule": frame.text("Rule"), "signal": frame.text("Signal"), "value": frame.text("Value"), "keeps": frame.text("Keeps"), "away": frame.number("Away", help="from the threshold, as a share of it", format="percent")}  # fmt: skip
+    frame.table(rows, columns, alt="Rules that this document passes, the nearest to failing first")
 
 
 def partner(found: Explanation) -> None:

@@ -44,7 +44,7 @@ def figures(lake: Lake, owner: Claim) -> None:
     snapshot = frame.artifact(lake, owner, "snapshot")
     tallies = snapshot.summary["sources"].values() if snapshot else []
     read, kept = (sum(tally[key] for tally in tallies) for key in ("documents", "kept"))
-    tokens = sum(tally["tokens_kept"] for tally in tallies)
+    tokens = sum(tally["tokens_kept"] or 0 for tally in tallies)
     runs = names.attached(lake, owner, "run")
     running = [fact["key"] for fact in runs if queries.is_running(lake, fact["id"])]
     columns = st.columns(5)

@@ -23,6 +23,7 @@ from app import queries
 from app.server import LAKE_VARIABLE
 from corpus import names
 from corpus.lake import Lake, Manifest
+from quality.explain import why
 from tests.app.small_lake import PLANTED_EMAIL, PLANTED_SSN, QUESTIONS
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -206,6 +207,17 @@ def test_personal_data_is_never_shown(small_lake: Path, opened: Any) -> None:
         assert placeholder in said
         assert PLANTED_EMAIL not in said
         assert PLANTED_SSN not in said
+
+
+def test_a_document_lists_the_rules_it_passes_with_the_nearest_first(small_lake: Path, opened: Any) -> None:
+    test = opened(small_lake, "curation", view="Documents", doc="p63")
+    (passed,) = [element.value for element in test.dataframe if "keeps" in element.value]
+    lake = Lake.open(small_lake, create=False)
+    (snapshot,) = names.current(lake, "snapshot")
+    found = why(lake, lake.get("snapshot", snapshot["id"]), "p63")
+    assert list(passed["rule"]) == [rule["rule"] for rule in found.passed] and len(passed) > 2
+    away = passed["away"].dropna()
+    assert list(away) == sorted(away)
 
 
 def test_markup_in_a_document_stays_text(small_lake: Path, opened: Any) -> None:
