@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from app.profile import Profile
 from app.reach import check_baseline, last_stage
-from app.recipe import BASE_RUN, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
+from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
 from app.render import render_funnel_summary
 from app.report import Report, counted
 from app.training import base_run, check_positions, model_folder, tokenizer_of_run
 from app.version import version_fingerprint
 from corpus import names
 from corpus.engine import kept_workers, release_workers
-from corpus.errors import GuardStop
+from corpus.errors import ConfigError, GuardStop
 from corpus.holdout import freeze, frozen
 from corpus.ingest import Files, ingest, scan
 from corpus.lake import Lake, Manifest
@@ -81,7 +81,7 @@ def run_recipe(work: Work, until: str | None = None, only: Iterable[str] = ()) -
     with hold_lease(work.lake, work.owner.fingerprint, work.report.say), kept_workers():
         work.lake.sweep()
         with _catalog_follows(work.lake):
-            for stage, build in _stages(work, files, runs):
+            for stage, build in _stages(work, files, runs, last):
                 build()
                 if stage == last:
                     break
@@ -107,11 +107,11 @@ def _catalog_follows(lake: Lake) -> Iterator[None]:
 
 
 def _stages(
-    work: Work, files: Mapping[str, Files], runs: Mapping[str, Recipe]
+    work: Work, files: Mapping[str, Files], runs: Mapping[str, Recipe], last: str
 ) -> list[tuple[str, Callable[[], None]]]:
     return [
         ("ingest", lambda: ingest_sources(work, files)),
-        ("curate", lambda: curate_documents(work)),
+        ("curate", lambda: curate_documents(work, STAGES.index(last) >= STAGES.index("train"))),
         ("tokenize", lambda: tokenize_snapshot(work)),
         ("mix", lambda: mix_runs(work, runs)),
         ("train", lambda: train_runs(work, runs)),
@@ -164,10 +164,11 @@ def ingest_sources(work: Work, files: Mapping[str, Files]) -> None:
 # ── curate, tokenize, mix ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def curate_documents(work: Work) -> None:
+def curate_documents(work: Work, trains: bool) -> None:
     """Fit the tokenizer (it counts tokens), measure, hold out, decide; then the guards, which stop what follows.
 
-    The held-out set's name is frozen last, so that a run that stops here leaves it free.
+    The held-out set's name is frozen last, so that a run that stops here leaves it free; so does one that only looks, at
+    a sample perhaps, of which the gate could not be judged. Before training that is an error.
     """
     from mixer.tokenize import token_counter
     from quality.curate import curate
@@ -205,9 +206,15 @@ def curate_documents(work: Work) -> None:
     except GuardStop:
         work.report.say(render_funnel_summary(snapshot))
         raise
-    check_gate(work)
+    try:
+        check_gate(work)
+    except ConfigError as error:
+        if trains:
+            raise
+        work.report.say(f"{error} Before training this is an error.")
+        return
     if not freeze_held_out(work):
-        curate_documents(work)
+        curate_documents(work, trains)
 
 
 def check_gate(work: Work) -> None:

@@ -14,7 +14,7 @@ from corpus import names
 from corpus.errors import ConfigError, did_you_mean
 from corpus.files import list_files
 from corpus.lake import Lake
-from quality.language_model import read_max_positions
+from quality.language_model import check_weights, read_max_positions
 
 BASELINE = "base_model"  # what a gate calls the base, wherever it comes from
 MISSING = {
@@ -88,6 +88,8 @@ def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str, pr
         if base and base.scratch:
             positions = scratch_architecture(loaded, base.scratch).max_position_embeddings
             check_positions(loaded, positions, "base_model.scratch.architecture")
+        if "train" in reached and base and base.path:
+            check_weights(loaded.path(base.path))
     if "eval" in reached:
         from evals.items import load_items
 

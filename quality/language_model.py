@@ -128,11 +128,28 @@ def wrap_language_model(module: Any) -> LanguageModel:
     )
 
 
-def hash_weights(folder: Path | str) -> str:
-    """SHA-256 of a model folder's safetensors: of the one file, or of the sorted `name sha256` lines of its shards."""
-    files = sorted(Path(folder).glob("*.safetensors"))
+def check_weights(folder: Path) -> None:
+    """Whether a model folder's weights are there and whole, as their headers say; loads none. ConfigError otherwise."""
+    from safetensors import SafetensorError, safe_open
+
+    for file in _weight_files(folder):
+        try:
+            with safe_open(file, framework="numpy"):
+                pass
+        except (OSError, SafetensorError) as error:
+            raise ConfigError(f"{file} is damaged ({error}); copy the model's folder again") from error
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise ConfigError(f"{folder} holds no .safetensors file: give the folder of a Hugging Face model")
+    return files
+
+
+def hash_weights(folder: Path | str) -> str:
+    """SHA-256 of a model folder's safetensors: of the one file, or of the sorted `name sha256` lines of its shards."""
+    files = _weight_files(Path(folder))
     hashes = []
     for file in files:
         with file.open("rb") as opened:

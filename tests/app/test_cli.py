@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
 from app import cli, render
 from corpus import ingest, names
 from corpus.lake import Lake
-from corpus.run_rows import json_lines
-from tests.app.command import REPOSITORY, start, tilth, wait_until
+from tests.app.command import REPOSITORY, tilth
 from tests.app.small_lake import write_corpus
 
 

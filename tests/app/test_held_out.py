@@ -25,6 +25,10 @@ sources: [prose, code]
 curation: {rules: {num_words: {min: 12}}, near_duplicates: null, stop_if: {source_loss: 100%}}
 holdout: {name: kept-heldout, documents_per_source: 14, max_share: 25%}
 evaluation: {tasks: [holdout]}
+tokenizer: {train: bpe, vocab_size: 300}
+base_model: {scratch: {sources: [prose], tokens: 2k}}
+mixture: {weights: natural, max_epochs: 99}
+training: {tokens: 2k, sequence_length: 32, global_batch_tokens: 256, learning_rate: 1x}
 """
 GATE = "gate: {gain: {holdout/domain: {bits_per_byte: improves}}}\n"
 TOO_STRICT = (
@@ -46,8 +50,11 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def curated(lake: Lake, recipe: Path, *sets: str) -> Work:
-    work = Work(lake, load_recipe(recipe, sets), Profile(workers=1), Report(quiet=True))
-    return run_recipe(work, "curate")
+    return run_recipe(work_on(lake, recipe, *sets), "curate")
+
+
+def work_on(lake: Lake, recipe: Path, *sets: str) -> Work:
+    return Work(lake, load_recipe(recipe, sets), Profile(workers=1), Report(quiet=True))
 
 
 def test_a_run_that_a_guard_stops_freezes_no_name(lake: Lake, recipe: Path) -> None:
@@ -100,7 +107,7 @@ def test_a_gate_on_what_nothing_is_held_out_of_is_refused_once_the_set_is_drawn(
     with pytest.raises(
         ConfigError, match=r"gate: .*'holdout/domain'.*kept-heldout.*code has 1 document"
     ) as told:
-        curated(lake, recipe)
+        run_recipe(work_on(lake, recipe), "train")
     assert told.value.exit_code == 2 and "prose" not in str(told.value)
     assert (frozen(lake, Holdout(name="kept-heldout")) is None) == (not frozen_before)
     passing = GATE.replace("domain", "general")
@@ -113,4 +120,16 @@ def test_a_gate_on_a_source_that_came_after_the_set_was_frozen_is_refused(lake: 
     curated(lake, recipe)
     recipe.write_text(RECIPE + GATE, "utf-8")
     with pytest.raises(ConfigError, match=r"code has 60 documents.*give holdout another name"):
-        curated(lake, recipe)
+        run_recipe(work_on(lake, recipe), "train")
+
+
+def test_a_sample_that_the_gate_cannot_be_judged_on_is_curated_and_freezes_no_name(
+    lake: Lake, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who looks at a sample wants its funnel; what is trained wants a gate."""
+    recipe.write_text(RECIPE + GATE, "utf-8")
+    work = Work(lake, load_recipe(recipe, []), Profile(workers=1), Report(), sample=0.01)
+    made = run_recipe(work, "curate").curated
+    assert made is not None and made.holdout is not None
+    assert "'holdout/domain'" in capsys.readouterr().err
+    assert work.recipe.holdout and frozen(lake, work.recipe.holdout.of_sample(0.01)) is None

@@ -92,6 +92,23 @@ def test_sources_of_a_base_and_of_a_tokenizer_have_no_order(corpus: Path) -> Non
     assert planned_runs(first, {}, Profile())["base"].sources == ["code", "prose"]
 
 
+@pytest.mark.parametrize(
+    ("keep", "said"), [(-1, "model.safetensors is damaged"), (None, "no .safetensors file")]
+)
+def test_a_base_with_damaged_weights_is_refused_before_any_work(
+    corpus: Path, small_lake: Path, tmp_path: Path, keep: int | None, said: str
+) -> None:
+    export = next(small_lake.glob("runs/*/export"))
+    weights = shutil.copytree(export, tmp_path / "model") / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.unlink()
+    if keep is not None:
+        weights.write_bytes(whole[:keep])
+    base = f"base_model={{path: {weights.parent}, peak_learning_rate: 1e-3}}"
+    told = tilth("run", corpus / "recipe.yaml", "--lake", tmp_path / "lake", "--set", base)
+    assert told.code == 2 and said in told.err and not (tmp_path / "lake").exists()
+
+
 # ── positions ──
 
 
