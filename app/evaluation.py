@@ -17,7 +17,7 @@ from corpus.lake import Lake, Manifest, now_utc
 from evals.evaluate import HOLDOUT_TASK, Subject, evaluate, open_scorecard
 from evals.gate import Gate
 from evals.items import TaskItems, load_items
-from evals.scorecard import Scorecard
+from evals.scorecard import Scorecard, header_differences
 from evals.select import Selection, select
 from evals.task_rows import RejectedRow
 from mixer.tokenize import tokenizer_folder
@@ -204,7 +204,7 @@ def _step_of(key: str) -> int:
 
 
 def champion_scorecard(lake: Lake, recipe: str, like: Scorecard) -> Scorecard | None:
-    """The champion's scorecard on the same items as `like`, if there is a champion and such a scorecard."""
+    """The champion's scorecard on the same items, read and scored the same way as `like`, if there are both."""
     place = names.alias(lake, recipe, names.CHAMPION)
     if place is None:
         return None
@@ -214,7 +214,7 @@ def champion_scorecard(lake: Lake, recipe: str, like: Scorecard) -> Scorecard | 
     same = [
         card
         for card in found
-        if card.header.tasks == like.header.tasks and card.header.windowing == like.header.windowing
+        if card.header.tasks == like.header.tasks and not header_differences(card.header, like.header)
     ]
     return same[-1] if same else None
 

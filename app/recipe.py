@@ -50,7 +50,7 @@ def _distinct(sources: list[str]) -> list[str]:
 class TokenizerTraining(Section):
     """A tokenizer fitted before anything is measured, on a selection that uses no signal."""
 
-    train: Literal["bpe"] = identity("bpe")
+    train: Literal["bpe"] = identity("bpe", description="how it is fitted on the documents: bpe")
     vocab_size: Annotated[Count, Field(ge=258)] = identity(
         8192, description="258 or more: every byte, EOS and BOS"
     )
@@ -72,9 +72,11 @@ class TokenizerPath(Section):
 class Scratch(Section):
     """A base trained here, from nothing, as the run `base`."""
 
-    architecture: Architecture = identity(Architecture())
+    architecture: Architecture = identity(
+        Architecture(), description="the model that is trained from nothing"
+    )
     sources: list[str] = identity(description="what it is trained on")
-    tokens: Positive = identity()
+    tokens: Positive = identity(description="how many the base is trained on")
     learning_rate: PositiveRate = identity(1e-3, description="peak; what `0.05x` in training refers to")
     training: dict[str, Any] = identity({}, description="keys of `training` that are different for the base")
 
@@ -91,8 +93,10 @@ class BaseModel(Section):
     run: str | None = circumstance(
         None, description="a checkpoint in the lake, NAME/RUN/STEP; its weights are what counts"
     )
-    scratch: Scratch | None = identity(None)
-    peak_learning_rate: PositiveRate | None = identity(None, absent_means=None)
+    scratch: Scratch | None = identity(None, description="a model trained here first, as the run `base`")
+    peak_learning_rate: PositiveRate | None = identity(
+        None, absent_means=None, description="what `0.05x` in training refers to, for a path or run"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> BaseModel:
@@ -105,15 +109,21 @@ class BaseModel(Section):
 
 
 class FullEvaluation(Section):
-    at: Literal["last", "milestones"] = circumstance("last")
+    at: Literal["last", "milestones"] = circumstance(
+        "last", description="which checkpoints are scored: last, or milestones (and the last)"
+    )
 
 
 class Evaluation(Section):
-    tasks: list[str] = identity(["holdout"])
+    tasks: list[str] = identity(
+        ["holdout"], description="tasks of the catalog, and `holdout`: bits per byte on the held-out set"
+    )
     window_tokens: Positive | None = identity(
         None, absent_means=None, description="default: the training sequence length"
     )
-    full: FullEvaluation = circumstance(FullEvaluation())
+    full: FullEvaluation = circumstance(
+        FullEvaluation(), description="scoring of checkpoints with every item"
+    )
     fast: Any = circumstance(None, description="not there yet")
 
     @field_validator("fast")
@@ -127,21 +137,31 @@ class Evaluation(Section):
 
 
 class Recipe(Section):
-    name: str = circumstance()
+    name: str = circumstance(description="its artifacts are NAME@1, NAME@2, …")
     catalog: Any = circumstance(
         "data_catalog.yaml", description="path of the catalog; --set catalog.root=… moves its root"
     )
-    sources: list[str] = identity()
-    seed: Seed = identity(0)
-    curation: Curation = identity(Curation())
-    holdout: Holdout | None = identity(None)
-    tokenizer: Literal["base_model"] | TokenizerPath | TokenizerTraining | None = identity(None)
-    base_model: BaseModel | None = identity(None)
-    mixture: Mixture = identity(Mixture())
-    training: Training | None = identity(None)
-    runs: dict[str, dict[str, Any]] = identity({})
-    evaluation: Evaluation = identity(Evaluation())
-    gate: Gate | None = identity(None, absent_means=None)
+    sources: list[str] = identity(description="names of sources in the catalog")
+    seed: Seed = identity(0, description="of the order of the data and of random numbers")
+    curation: Curation = identity(Curation(), description="which documents stay; docs/curation.md")
+    holdout: Holdout | None = identity(None, description="documents set apart for scoring; absent: none are")
+    tokenizer: Literal["base_model"] | TokenizerPath | TokenizerTraining | None = identity(
+        None, description="base_model, {path: DIR} or {train: bpe}; absent: tokens are not counted"
+    )
+    base_model: BaseModel | None = identity(
+        None, description="exactly one of path, run and scratch; docs/training.md"
+    )
+    mixture: Mixture = identity(Mixture(), description="what is read, in which shares; docs/mixtures.md")
+    training: Training | None = identity(None, description="docs/training.md")
+    runs: dict[str, dict[str, Any]] = identity(
+        {}, description="RUN: {key: value}, what this run has other than the recipe; absent: one run, `main`"
+    )
+    evaluation: Evaluation = identity(
+        Evaluation(), description="what checkpoints are scored on; docs/evaluation.md"
+    )
+    gate: Gate | None = identity(
+        None, absent_means=None, description="when a checkpoint may be chosen; docs/evaluation.md"
+    )
 
     @property
     def counts_tokens(self) -> bool:

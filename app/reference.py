@@ -26,8 +26,13 @@ YAML schemas complete keys and mark mistakes from [recipe.schema.json](recipe.sc
 def render_reference() -> str:
     """The page docs/recipe.md."""
     return _HEAD + "".join(
-        f"| `{key}` | {default} | {part} | {text} |\n" for key, default, part, text in _rows(Recipe, "")
+        f"| `{key}` | {default} | {part} | {_cell(text)} |\n"
+        for key, default, part, text in _rows(Recipe, "")
     )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _rows(section: type[Section], prefix: str) -> Iterator[tuple[str, str, str, str]]:

@@ -46,8 +46,10 @@ class Catalog(Section):
         "",
         description="folder or URL that relative paths start from; ${VARIABLE} and ${VARIABLE:-default} are filled in",
     )
-    sources: dict[str, Source] = circumstance({})
-    tasks: dict[str, dict[str, Any]] = circumstance({})
+    sources: dict[str, Source] = circumstance({}, description="NAME: where its text is, and what it is")
+    tasks: dict[str, dict[str, Any]] = circumstance(
+        {}, description="NAME: a file of questions and how it is asked"
+    )
 
     @field_validator("sources")
     @classmethod

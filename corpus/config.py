@@ -369,7 +369,12 @@ def _explain(section: type[Section], error: ValidationError, tree: Any, where: s
         elif problem["type"] == "missing":
             lines.append(f"{where}: the key {key!r} is missing.")
         else:
-            lines.append(f"{where}: {key}: {_reason(problem)}" if key else f"{where}: {_reason(problem)}")
+            reason = _reason(problem)  # of a whole section: it may say itself which key in it is meant
+            lines.append(
+                f"{where}: {reason}"
+                if not key or reason.startswith(f"{key}.")
+                else f"{where}: {key}: {reason}"
+            )
     return "\n".join(lines)
 
 

@@ -28,8 +28,14 @@ from evals.task import TaskConfig
 class Harm(Section):
     """One guard. Exactly one of the two, with its unit: `3%` of the baseline's value, or `2pp` for shares."""
 
-    max_increase: MarginValue | None = identity(None, absent_means=None)
-    max_decrease: MarginValue | None = identity(None, absent_means=None)
+    max_increase: MarginValue | None = identity(
+        None,
+        absent_means=None,
+        description="for metrics where less is better: `3%` of the baseline, or `2pp` of a share",
+    )
+    max_decrease: MarginValue | None = identity(
+        None, absent_means=None, description="for metrics where more is better"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Harm:
@@ -52,10 +58,14 @@ class Harm(Section):
 class Gate(Section):
     """Targets are TASK, TASK/ROLE or TASK/SOURCE; metrics are those of `evals.metric`."""
 
-    baseline: str = identity("base_model")
-    gain: dict[str, dict[str, Literal["improves"]]] = identity({})
-    harm: dict[str, dict[str, Harm]] = identity({})
-    confidence: Share = identity(CONFIDENCE, absent_means=CONFIDENCE)
+    baseline: str = identity("base_model", description="base_model, a run, or RUN/STEP")
+    gain: dict[str, dict[str, Literal["improves"]]] = identity(
+        {}, description="TARGET: {METRIC: improves}; TARGET is TASK, TASK/ROLE or TASK/SOURCE"
+    )
+    harm: dict[str, dict[str, Harm]] = identity(
+        {}, description="TARGET: {METRIC: {max_increase: 3%}}: guards against harm"
+    )
+    confidence: Share = identity(CONFIDENCE, absent_means=CONFIDENCE, description="of intervals and verdicts")
 
     @field_validator("gain", "harm")
     @classmethod

@@ -29,9 +29,12 @@ class Prompt(Section):
     """The templates of a task. `{choices}` is one line `A. …` per choice; `{context}` ends in an empty line where there is one."""
 
     description: str = identity("", absent_means="")
-    prompt: str = identity("{context}{question}\nAnswer:")
-    continuation: str = identity(" {choice}")
-    separator: str = identity("\n\n", absent_means="\n\n")
+    prompt: str = identity(
+        "{context}{question}\nAnswer:",
+        description="what stands before the choice; {context} and {question} are filled in",
+    )
+    continuation: str = identity(" {choice}", description="what is scored; {choice} is filled in")
+    separator: str = identity("\n\n", absent_means="\n\n", description="between worked examples")
 
     @field_validator("description", "prompt", "continuation", "separator")
     @classmethod

@@ -202,8 +202,16 @@ def check_target(targets: Mapping[str, tuple[str, ...]], target: str, metric: st
 
 def check_comparable(first: Scorecard, second: Scorecard) -> list[str]:
     """The tasks both hold; ConfigError names every difference that forbids comparing."""
-    a, b = first.header, second.header
-    tasks = sorted(set(a.tasks) & set(b.tasks))
+    if differences := header_differences(first.header, second.header):
+        raise ConfigError(
+            f"{first.name} and {second.name} cannot be compared: {'; '.join(differences)}. Evaluate both the same way."
+        )
+    return _common_tasks(first.header, second.header)
+
+
+def header_differences(a: ScorecardHeader, b: ScorecardHeader) -> list[str]:
+    """Every difference that forbids comparing two scorecards on the tasks they have in common, in words."""
+    tasks = _common_tasks(a, b)
     differences = [
         difference for task in tasks for difference in _task_differences(task, a.tasks[task], b.tasks[task])
     ]
@@ -217,11 +225,11 @@ def check_comparable(first: Scorecard, second: Scorecard) -> list[str]:
         differences.append(
             f"no task in common ({', '.join(sorted(a.tasks))} and {', '.join(sorted(b.tasks))})"
         )
-    if differences:
-        raise ConfigError(
-            f"{first.name} and {second.name} cannot be compared: {'; '.join(differences)}. Evaluate both the same way."
-        )
-    return tasks
+    return differences
+
+
+def _common_tasks(a: ScorecardHeader, b: ScorecardHeader) -> list[str]:
+    return sorted(set(a.tasks) & set(b.tasks))
 
 
 def _task_differences(task: str, a: TaskHeader, b: TaskHeader) -> list[str]:

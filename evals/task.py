@@ -21,9 +21,9 @@ Column = str | int  # a name, or a position from 0
 class Columns(Section):
     """Which column holds what. A column of choices may hold a list, or a mapping of labels to choices."""
 
-    question: Column = identity("question")
-    choices: Column | list[Column] = identity("choices")
-    answer: Column = identity("answer")
+    question: Column = identity("question", description="column name or number")
+    choices: Column | list[Column] = identity("choices", description="one column of lists, or several")
+    answer: Column = identity("answer", description="column of the right choice")
     context: Column | None = identity(
         None, absent_means=None, description="text before the question; items that share it are one cluster"
     )
@@ -43,23 +43,27 @@ class Columns(Section):
 class TaskConfig(Prompt):
     """One evaluation task; its templates are those of `Prompt`."""
 
-    type: Literal["multiple_choice", "holdout"] = identity("multiple_choice")
+    type: Literal["multiple_choice", "holdout"] = identity("multiple_choice", description="multiple_choice")
     path: str = circumstance("", description="file, folder, glob or URL of csv, tsv, jsonl, json or parquet")
-    format: Literal["csv", "tsv", "jsonl", "json", "parquet"] | None = identity(None, absent_means=None)
+    format: Literal["csv", "tsv", "jsonl", "json", "parquet"] | None = identity(
+        None, absent_means=None, description="absent: by the file's ending"
+    )
     header: bool | None = identity(
         None,
         absent_means=None,
         description="whether csv files begin with names; by default if columns are named",
     )
-    columns: Columns = identity(Columns())
+    columns: Columns = identity(Columns(), description="which columns hold what")
     answer_is: Literal["auto", "index", "index_from_1", "letter", "text"] = identity(
         "auto", absent_means="auto"
     )
-    num_fewshot: Count = identity(0, absent_means=0)
+    num_fewshot: Count = identity(0, absent_means=0, description="worked examples before each question")
     fewshot_path: str | None = circumstance(
         None, description="files the examples come from; else the first items, which are then not scored"
     )
-    role: Literal["domain", "general"] = identity("domain", absent_means="domain")
+    role: Literal["domain", "general"] = identity(
+        "domain", absent_means="domain", description="domain or general"
+    )
     topic: str = circumstance("")
     license: str = circumstance("")
     language: str | list[str] = circumstance("")

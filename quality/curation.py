@@ -22,11 +22,13 @@ PiiAction = Literal["mask", "drop", "keep"]
 class C4LineCuts(Section):
     """Which lines the c4 preset cuts (datatrove's C4QualityFilter; terminal punctuation off, as FineWeb has it)."""
 
-    terminal_punct: bool = identity(False)
-    min_words_per_line: int = identity(3)
-    max_word_length: int = identity(1000)
-    javascript: bool = identity(True)
-    policy: bool = identity(True)
+    terminal_punct: bool = identity(
+        False, description="cut lines that do not end in . ! ? \" or ', or end in ..."
+    )
+    min_words_per_line: int = identity(3, description="cut lines with fewer words")
+    max_word_length: int = identity(1000, description="cut lines with a longer word")
+    javascript: bool = identity(True, description="cut lines that mention javascript")
+    policy: bool = identity(True, description="cut lines of cookie and privacy notices")
 
 
 class StopIf(Section):
@@ -48,16 +50,28 @@ class SourceRules:
 
 
 class Curation(Section):
-    presets: list[str] = identity([])
-    rules: dict[str, Bound | None] = identity({})
+    presets: list[str] = identity([], description="gopher, gopher_quality, gopher_repetition, fineweb, c4")
+    rules: dict[str, Bound | None] = identity(
+        {},
+        description="by signal: {min: …, max: …, allow: […], deny: […]}, beside or instead of the presets'; null switches one off",
+    )
     overrides: dict[str, dict[str, Bound | None]] = identity(
         {}, description="by source, topic or role; source beats topic beats role; null switches off"
     )
-    exact_duplicates: bool = identity(True, absent_means=True)
-    near_duplicates: NearDuplicates | None = identity(NearDuplicates())
-    pii: dict[str, PiiAction] = identity(dict.fromkeys(PII_TYPES, "mask"))
-    c4_lines: C4LineCuts = identity(C4LineCuts(), absent_means=C4LineCuts())
-    stop_if: StopIf = circumstance(StopIf())
+    exact_duplicates: bool = identity(
+        True, absent_means=True, description="drop copies, by text after NFC and folding of whitespace"
+    )
+    near_duplicates: NearDuplicates | None = identity(
+        NearDuplicates(), description="null: they are not looked for"
+    )
+    pii: dict[str, PiiAction] = identity(
+        dict.fromkeys(PII_TYPES, "mask"),
+        description="by type of personal data: mask, drop (the document) or keep",
+    )
+    c4_lines: C4LineCuts = identity(
+        C4LineCuts(), absent_means=C4LineCuts(), description="line cuts of the c4 preset"
+    )
+    stop_if: StopIf = circumstance(StopIf(), description="guards: the recipe stops with exit 3")
     decontamination: Any = identity(None, absent_means=None, description="not there yet")
 
     @field_validator("presets")

@@ -38,8 +38,8 @@ class NearDuplicates(Section):
     jaccard: Share = identity(
         0.8, description="of the word n-gram sets, from which one of two documents is dropped"
     )
-    ngram: Count = identity(5)
-    num_perm: Count = identity(128)
+    ngram: Count = identity(5, description="words of a shingle")
+    num_perm: Count = identity(128, description="permutations of a signature")
     bands: Count = identity(16, description="of num_perm / bands rows; must divide num_perm")
     keep: list[str] = identity(
         list(KEEPER_KEYS),

@@ -77,10 +77,10 @@ _SUFFIXED = re.compile(r"\s*[0-9][0-9_.]*\s*[kKMGBT%]\s*")
 class Bound(Section):
     """What one signal may be. Bounds are inclusive: a value equal to one passes."""
 
-    min: float | str | None = identity(None, absent_means=None)
-    max: float | str | None = identity(None, absent_means=None)
-    allow: list[str] | None = identity(None, absent_means=None)
-    deny: list[str] | None = identity(None, absent_means=None)
+    min: float | str | None = identity(None, absent_means=None, description="a number, or a day for dates")
+    max: float | str | None = identity(None, absent_means=None, description="a number, or a day for dates")
+    allow: list[str] | None = identity(None, absent_means=None, description="for text: one of these")
+    deny: list[str] | None = identity(None, absent_means=None, description="for text: none of these")
     min_score: Share | None = identity(
         None,
         absent_means=None,

@@ -68,7 +68,7 @@ def _refuse(where: str, arrived: str, possible: str) -> ConfigError:
 class Schedule(Section):
     """The learning rate over the run, as a share of its peak; see `trainer.schedule`."""
 
-    type: Literal["cosine", "wsd"] = identity("cosine")
+    type: Literal["cosine", "wsd"] = identity("cosine", description="cosine or wsd (warm-up, stable, decay)")
     warmup: ShareOrCount = identity(0.01, description="share of the run, or tokens; linear from 0")
     floor: Share = identity(0.1, description="share of the peak, reached at the last step")
     decay: ShareOrCount | None = identity(
@@ -133,18 +133,18 @@ class Monitor(Section):
 class Architecture(Section):
     """A Llama to initialise: the defaults make about 1.6 M parameters beside the embeddings."""
 
-    type: Literal["llama"] = identity("llama", absent_means="llama")
-    hidden_size: Positive = identity(192)
-    num_hidden_layers: Annotated[int, Field(ge=1)] = identity(4)
-    num_attention_heads: Annotated[int, Field(ge=1)] = identity(6)
+    type: Literal["llama"] = identity("llama", absent_means="llama", description="llama")
+    hidden_size: Positive = identity(192, description="width of the residual stream")
+    num_hidden_layers: Annotated[int, Field(ge=1)] = identity(4, description="layers")
+    num_attention_heads: Annotated[int, Field(ge=1)] = identity(6, description="must divide hidden_size")
     num_key_value_heads: Annotated[int, Field(ge=1)] | None = identity(
         None, absent_means=None, description="default: all heads"
     )
-    intermediate_size: Positive = identity(512)
+    intermediate_size: Positive = identity(512, description="width of the feed-forward layers")
     max_position_embeddings: Positive | None = identity(
         None, absent_means=None, description="default: the sequence length"
     )
-    tie_word_embeddings: bool = identity(True)
+    tie_word_embeddings: bool = identity(True, description="input and output embeddings are one matrix")
 
     @model_validator(mode="after")
     def _divides(self) -> Architecture:
@@ -161,26 +161,34 @@ class Architecture(Section):
 class Training(Section):
     """How a run learns. `tokens`, `sequence_length` and `global_batch_tokens` also make its plan."""
 
-    tokens: Count = identity()
-    sequence_length: Count = identity()
-    global_batch_tokens: Count = identity()
+    tokens: Count = identity(
+        description="budget of the run; with the global batch it gives the number of steps"
+    )
+    sequence_length: Count = identity(description="tokens")
+    global_batch_tokens: Count = identity(
+        description="tokens of one step, to the nearest multiple of 64 sequences (a power of two below)"
+    )
     learning_rate: Rate = identity(description="peak; 0.05x is a share of the base's peak")
-    schedule: Schedule = identity(Schedule())
-    weight_decay: NotNegative = identity(0.1)
-    beta1: Beta = identity(0.9)
-    beta2: Beta = identity(0.95)
+    schedule: Schedule = identity(Schedule(), description="the learning rate over the run")
+    weight_decay: NotNegative = identity(0.1, description="AdamW's; norms and biases have none")
+    beta1: Beta = identity(0.9, description="AdamW's")
+    beta2: Beta = identity(0.95, description="AdamW's")
     max_grad_norm: NotNegative = identity(1.0, description="0: no clipping")
     seed: Seed | None = identity(None, absent_means=None, description="default: the recipe's")
     # Identity, since it changes weights; `resolve_training` replaces `auto` by what the machine does before an id is made.
     precision: Literal["auto", "bf16", "fp16", "fp32"] = identity(
         "auto", description="of the computation; weights are always fp32"
     )
-    checkpoints: Checkpoints = identity(Checkpoints())
-    monitor: Monitor | None = identity(None, absent_means=None)
+    checkpoints: Checkpoints = identity(
+        Checkpoints(), description="when the state is committed, and what stays"
+    )
+    monitor: Monitor | None = identity(
+        None, absent_means=None, description="held-out loss per source during the run; absent: not measured"
+    )
     micro_batch_sequences: Annotated[int, Field(ge=0)] = circumstance(
         0, description="sequences of one forward pass; 0: chosen to fit"
     )
-    engine: str = circumstance("single")
+    engine: str = circumstance("single", description="single: one process")
     device: str = circumstance("auto", description="auto, cpu or cuda")
 
     @model_validator(mode="before")
