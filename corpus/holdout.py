@@ -25,7 +25,7 @@ from corpus.json_file import read_json, well_formed
 from corpus.lake import Lake, Manifest, artifact_id, now_utc
 from corpus.names import check_name
 
-VERSION = 2
+VERSION = 3
 _CANDIDATE = ["doc_id", "content_hash", "num_bytes"]
 
 
@@ -118,9 +118,14 @@ def commit_draw(
     parents: list[tuple[str, str]],
     summary: Mapping[str, Any],
 ) -> Manifest:
-    """A drawn set (`rows` has the columns of `held_out`) as an artifact; its name is not frozen by that."""
+    """A drawn set (`rows` has the columns of `held_out`) as an artifact; its name is not frozen by that.
+
+    `parents` must stand for all that decides `rows`: of one id there is one set, and what is there is returned.
+    """
     identity_ = draw_identity(config)
     id = artifact_id("holdout", "draw", VERSION, identity_, parents)
+    if found := lake.find("holdout", id):
+        return found
     rows = rows.set_column(0, "holdout_id", pa.array([id] * rows.num_rows, pa.string()))
     part = lake.write_part("held_out", id, rows)
     staged = lake.stage()

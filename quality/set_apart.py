@@ -15,11 +15,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.errors import LakeError
 from corpus.fingerprint import fingerprint
 from corpus.holdout import Candidate, Holdout, commit_draw, draw, frozen, held_out_rows
 from corpus.lake import Lake, Manifest, artifact_id
 from corpus.schema import DATASETS
-from corpus.snapshot import edited_column, edited_texts
+from corpus.snapshot import EDITS_VERSION, edited_column, edited_texts
 from quality.candidates import find_candidates
 from quality.curation import Curation, SourceRules
 from quality.decide import SourceInput
@@ -30,7 +31,7 @@ from quality.pairs import read_pairs
 from quality.shingles import as_large_string, shingle_hashes, shingles_identity
 from quality.verdicts import find_duplicates
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 _BATCH_ROWS = 4096
 Say = Callable[[str], None]
 
@@ -71,22 +72,29 @@ def held_out_set(
         name: {"documents": len(found), "bytes": sum(c.num_bytes for c in found)}
         for name, found in drawn.items()
     }
-    parents = _parents(inputs, curation, rules, edges)
+    parents = _parents(inputs, curation, rules, edits, edges)
     return commit_draw(lake, config, table, parents, {"sources": sources, "ngram": ngram})
 
 
 def _parents(
-    inputs: Sequence[SourceInput],
-    curation: Curation,
-    rules: Mapping[str, SourceRules],
-    edges: Manifest | None,
-) -> list[tuple[str, str]]:
-    """The documents and pairs it was drawn from, and a fingerprint of what said which may be: rules and measured signals."""
-    resolved = [[found.name, [rule.to_json() for rule in rules[found.name].rules]] for found in inputs]
+    inputs: Sequence[SourceInput], curation: Curation, rules: Mapping[str, SourceRules], edits: Mapping[str, SourceEdits], edges: Manifest | None
+) -> list[tuple[str, str]]:  # fmt: skip
+    """The documents and pairs it was drawn from, and a fingerprint of what else decides who is drawn and what is stored of it.
+
+    That is the rules and the measured signals, which copy is the keeper (`curated` among it), the edits, role and topic.
+    """
+    sources = [
+        [
+            found.name, found.role, found.topic, found.curated, rules[found.name].cut_lines,
+            edits[found.name].identity(), [rule.to_json() for rule in rules[found.name].rules],
+        ]
+        for found in inputs
+    ]  # fmt: skip
     measured = sorted(manifest.id for found in inputs for manifest in found.measured.values())
+    said = [sources, curation.identity(), measured, EDITS_VERSION, dict(shingles_identity())]
     parents = [("documents", found.documents.id) for found in inputs]
     parents += [("near_duplicates", edges.id)] if edges else []
-    return [*parents, ("rules", fingerprint([resolved, curation.identity(), measured]))]
+    return [*parents, ("rules", fingerprint(said))]
 
 
 # ── the draw ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -180,7 +188,7 @@ def _say_what_it_lacks(
 
 
 def held_out_index(lake: Lake, held: Manifest) -> Manifest:
-    """The index of a set's shingles, made of the set's texts alone: where Unicode data are others, it is made again."""
+    """The index of a set's shingles, of its texts and of the documents it was drawn from: where Unicode data are others, it is made again."""
     ngram = held.summary.get("ngram", NearDuplicates().ngram)
     identity = {"ngram": ngram, "shingles": dict(shingles_identity())}
     parents = [("holdout", held.id)]
@@ -197,13 +205,21 @@ def held_out_index(lake: Lake, held: Manifest) -> Manifest:
 
 
 def _build_index(lake: Lake, held: Manifest, ngram: int) -> HeldOutIndex:
-    """Of the edited texts, which are scored, and the unedited ones, which are what was read; short ones aside."""
+    """Of the edited texts, which are scored, and the unedited ones, which are what was read; short ones aside.
+
+    The unedited ones stand in the documents only, so that the set holds no personal data: without those there is no index.
+    """
     rows = held_out_rows(lake, held)
     texts = {(row["doc_id"], row["text"] or "") for row in rows.select(["doc_id", "text"]).to_pylist()}
     ids = rows["doc_id"].combine_chunks()
-    for kind, id in held.parents:
-        documents = lake.find("documents", id) if kind == "documents" else None
-        for part in documents.parts("documents") if documents else ():
+    for id in [id for kind, id in held.parents if kind == "documents"]:
+        documents = lake.find("documents", id)
+        if documents is None:
+            raise LakeError(
+                f"the held-out set {held.identity['name']} was drawn from documents {id}, which are not in the lake {lake.root}. "
+                "Restore them (`tilth ingest` with the files and settings of then), or give holdout another name."
+            )
+        for part in documents.parts("documents"):
             chosen = pc.is_in(lake.read_part(part, ["doc_id"])["doc_id"], value_set=ids)
             if pc.any(chosen).as_py():
                 table = lake.read_part(part, ["doc_id", "text"]).filter(chosen)

@@ -137,6 +137,15 @@ def test_a_draw_alone_freezes_no_name(lake: Lake) -> None:
     assert freeze(lake, config(), drawn) == drawn == frozen(lake, config())
 
 
+def test_a_set_that_is_drawn_already_is_not_written_again(lake: Lake) -> None:
+    empty = DATASETS["held_out"].empty_table()
+    made = commit_draw(lake, config(), empty, [], {})
+    path = lake.path_of(made.parts("held_out")[0])
+    written = path.stat().st_mtime_ns, path.stat().st_ino
+    assert commit_draw(lake, config(), empty, [], {}) == made
+    assert written == (path.stat().st_mtime_ns, path.stat().st_ino)
+
+
 def test_hashes_stand_apart_from_the_text(lake: Lake) -> None:
     made = freeze_some(lake, config())
     path = lake.folder("holdout", made.id) / "files" / "content_hashes.parquet"

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from corpus.errors import LakeError
+from corpus.fingerprint import hash_file
 from corpus.holdout import held_out_rows
-from corpus.ingest import content_hash
+from corpus.ingest import content_hash, ingest, scan
 from corpus.lake import Lake, Manifest
 from corpus.snapshot import kept_texts, snapshot_parts
 from quality import held_out, set_apart
-from quality.curate import Curated
+from quality.curate import Curated, curate
 from quality.shingles import shingles_identity
 from tests.quality.small_corpus import (
     EMAIL,
@@ -311,6 +314,59 @@ def test_a_held_out_document_has_no_partner_and_one_near_it_has(
             assert row["partner"] is row["partner_jaccard"] is row["partner_containment"] is None
         if row["drop_reason"] == "near_held_out":
             assert row["partner"] in ids - {row["doc_id"]} and row["partner_containment"] > 0
+
+
+# ── drawn sets ──
+
+
+def drawn(lake: Lake, folder: Path, **law: object) -> Manifest:
+    """A draw that a guard kept from being frozen; `law` changes that source."""
+    sources = read_sources(folder)
+    sources["law"] = sources["law"].model_copy(update=law)
+    files = scan(lake, sources, "/")
+    documents = ingest(lake, {name: (source, files[name]) for name, source in sources.items()}, 1)
+    found = {name: (source, documents[name]) for name, source in sources.items()}
+    made = curate(lake, found, curation(), holdout(documents_per_source=5, max_share=1.0), None, 1).holdout
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize("change", [{"role": "general"}, {"topic": "statutes"}, {"curated": True}])
+def test_a_source_that_is_said_to_be_another_draws_a_set_of_its_own_and_leaves_the_first(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    draw = random.Random(2)
+    shared = [
+        prose(draw) for _ in range(12)
+    ]  # each near a text of the other source: the curated one is drawn
+    write_files(tmp_path, {"law": [[f"{text} Alas indeed!" for text in shared]], "web": [shared]})
+    lake = Lake.open(tmp_path / "lake")
+    first = drawn(lake, tmp_path)
+    before = held_out_rows(lake, first)
+    second = drawn(lake, tmp_path, **change)
+    alone = Lake.open(tmp_path / "another")
+    assert second == drawn(alone, tmp_path, **change) and second.id != first.id
+    assert held_out_rows(lake, first) == before
+    for made in (first, second):
+        (part,) = made.parts("held_out")
+        assert hash_file(lake.path_of(part)) == part.bytes_hash and held_out_rows(lake, made).num_rows
+
+
+def test_an_index_is_not_made_of_a_set_whose_documents_are_gone(tmp_path: Path) -> None:
+    draw = random.Random(3)
+    write_files(
+        tmp_path, {"law": [[prose(draw) for _ in range(6)]], "web": [[prose(draw) for _ in range(6)]]}
+    )
+    lake = Lake.open(tmp_path / "lake")
+    held = drawn(lake, tmp_path)
+    (index,) = lake.artifacts("held_out_index")
+    shutil.rmtree(lake.folder("held_out_index", index.id))
+    assert set_apart.held_out_index(lake, held) == index
+    shutil.rmtree(lake.folder("held_out_index", index.id))
+    shutil.rmtree(lake.folder("documents", held.parents_of("documents")[0]))
+    with pytest.raises(LakeError, match=r"held-out set set-1 .* documents .* not in the lake"):
+        set_apart.held_out_index(lake, held)
+    assert lake.artifacts("held_out_index") == []
 
 
 # ── frozen sets ──
