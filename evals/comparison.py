@@ -117,10 +117,17 @@ def pair(
 
 
 def judge(
-    metric: Metric, difference: Estimate, margin: float | None, confidence: float = CONFIDENCE
+    metric: Metric,
+    difference: Estimate,
+    margin: float | None,
+    confidence: float = CONFIDENCE,
+    p_adjusted: float = 0.0,
 ) -> Verdict:
-    """The word for a paired difference; `margin` in the metric's unit, None where none was declared."""
-    if difference.decidable and difference.significant(confidence):
+    """The word for a paired difference; `margin` in the metric's unit, None where none was declared.
+
+    A change is claimed where its p-value adjusted for its family is small too.
+    """
+    if difference.decidable and difference.significant(confidence) and p_adjusted < 1 - confidence:
         return Verdict.IMPROVED if (difference.value < 0) == metric.lower_is_better else Verdict.REGRESSED
     if margin is not None and max(difference.p_above(margin), difference.p_below(-margin)) < 1 - confidence:
         return Verdict.NO_CHANGE
@@ -153,14 +160,12 @@ def _compare(
     declared: Margin | None,
     confidence: float,
 ) -> Comparison:
-    """A row with its word; a claim whose adjusted p-value is too large becomes INCONCLUSIVE."""
+    """A row with its word, and what would decide where that is INCONCLUSIVE."""
     metric, difference, level = find_metric(one.metric), one.difference, 1 - confidence
     before = estimate(metric, baseline.slice(one.target, one.metric)).value
     margin = declared.absolute(before) if declared else None
     low, high = difference.interval(confidence)
-    verdict = judge(metric, difference, margin, confidence)
-    if verdict in (Verdict.IMPROVED, Verdict.REGRESSED) and p_adjusted >= level:
-        verdict = Verdict.INCONCLUSIVE
+    verdict = judge(metric, difference, margin, confidence, p_adjusted)
     to_reach = level * difference.p_value / p_adjusted if p_adjusted else level
     return Comparison(
         target=one.target,
@@ -179,8 +184,16 @@ def _compare(
         num_clusters=difference.num_clusters,
         correlation=difference.correlation,
         minimum_detectable=difference.minimum_detectable(confidence),
-        num_needed=difference.items_needed(difference.value, 1 - to_reach)
+        num_needed=_items_needed(difference, margin, 1 - to_reach, confidence)
         if verdict is Verdict.INCONCLUSIVE
         else None,
         verdict=verdict,
     )
+
+
+def _items_needed(difference: Estimate, margin: float | None, change: float, confidence: float) -> int | None:
+    """Items that would decide: show the change at the confidence `change`, or, where that is nearer, that it is within the margin."""
+    counts = [difference.items_needed(difference.value, change)]
+    if margin is not None and (left := margin - abs(difference.center)) > 0:
+        counts.append(difference.items_needed(left, confidence, sided=1))
+    return min((count for count in counts if count is not None), default=None)

@@ -23,6 +23,7 @@ from scipy.special import bdtr, ndtri, stdtr, stdtrit
 
 Floats = NDArray[np.float64]
 CONFIDENCE, POWER = 0.95, 0.8
+_NEVER = 1e6  # an effect this much smaller than its error is not shown by any number of items
 FEW_DISCORDANT = 25  # below it, the normal form for paired 0/1 items is not to be trusted
 
 
@@ -86,19 +87,36 @@ class Estimate:
 
     def minimum_detectable(self, confidence: float = CONFIDENCE, power: float = POWER) -> float:
         """The smallest true value that this many items would show, two-sided, with this power."""
-        return (normal_quantile(0.5 + confidence / 2) + normal_quantile(power)) * self.spread
+        return self._quantiles(self.num_items, 0.5 + confidence / 2, power) * self.spread
 
     def items_needed(
         self, effect: float, confidence: float = CONFIDENCE, power: float = POWER, sided: int = 2
     ) -> int | None:
         """Items that would show a true distance of `effect`, were new items like these; None where nothing can say.
 
-        (z + z_power)² · variance / effect², where the variance of one item is num_items · spread².
+        The least n with n ≥ (t + t_power)² · variance / effect², where the variance of one item is num_items · spread²
+        and the degrees of freedom of t grow with n. More than there are, wherever those do not show `effect`.
         """
-        if not self.decidable or effect == 0 or not math.isfinite(effect):
+        if not self.decidable or abs(effect) <= self.spread / _NEVER or not math.isfinite(effect):
             return None
-        z = normal_quantile(1 - (1 - confidence) / sided) + normal_quantile(power)
-        return max(2, math.ceil(self.num_items * (z * self.spread / effect) ** 2 - 1e-9))
+        level = 1 - (1 - confidence) / sided
+
+        def asked(have: float) -> int:
+            quantiles = self._quantiles(have, level, power)
+            return max(least, math.ceil(self.num_items * (quantiles * self.spread / effect) ** 2 - 1e-9))
+
+        # Few discordant items are judged by an exact p-value too, which this formula does not know.
+        least = self.num_items + 1 if self.exact_p is not None and not self.significant(confidence) else 2
+        low, high = asked(math.inf), asked(1)
+        while low < high:  # what is asked falls with what one has: the two meet once
+            middle = (low + high) // 2
+            low, high = (low, middle) if asked(middle) <= middle else (middle + 1, high)
+        return low
+
+    def _quantiles(self, num_items: float, level: float, power: float) -> float:
+        """Distance, in standard errors, from zero to what this many items show at `level` with `power`."""
+        dof = max(1.0, (self.dof + 1) * num_items / self.num_items - 1)
+        return float(stdtrit(dof, level)) + float(stdtrit(dof, power))
 
 
 def normal_quantile(probability: float) -> float:

@@ -11,7 +11,7 @@ import pytest
 from corpus.config import Margin
 from corpus.errors import ConfigError
 from evals.bootstrap import bootstrap_ratios
-from evals.comparison import Comparison, Verdict, compare_scorecards, pair
+from evals.comparison import Comparison, Verdict, compare_scorecards, list_slices, pair
 from tests.evals.cards import SOURCES, card, choice_rows, holdout_card, holdout_rows
 
 
@@ -119,7 +119,43 @@ def test_inconclusive_names_the_items_that_would_decide() -> None:
     delta = 3 / 200
     variance = (43 / 200 - delta**2) * 200 / 199
     assert row.num_needed == pytest.approx(7.849 * variance / delta**2, rel=0.01)
-    assert row.minimum_detectable == pytest.approx(2.8016 * math.sqrt(variance / 200), rel=1e-3)
+    assert row.minimum_detectable == pytest.approx(2.8016 * math.sqrt(variance / 200), rel=0.01)
+
+
+def test_within_a_margin_the_nearer_of_the_two_claims_is_counted() -> None:
+    """A delta near zero is far sooner shown to be inside a wide margin than to differ from zero."""
+    a, b = holdout_card("a", noise=0.2, per_source=30), holdout_card("b", noise=0.2, per_source=30, seed=6)
+    axis = ("holdout/general", "bits_per_byte")
+    bare = by_target(compare_scorecards(a, b))["holdout/general"]
+    row = by_target(compare_scorecards(a, b, margins={axis: Margin(8.0, "%")}))["holdout/general"]
+    assert row.verdict is bare.verdict is Verdict.INCONCLUSIVE
+    assert row.margin is not None and row.num_needed is not None
+    left = row.margin - abs(row.delta)
+    assert left > 0
+    assert row.num_needed == pair(a, b, *axis).items_needed(left, sided=1)
+    assert bare.num_needed is None or row.num_needed < bare.num_needed
+
+
+@pytest.mark.parametrize("seed", range(2, 30))
+def test_what_is_inconclusive_needs_more_items_than_there_are(seed: int) -> None:
+    shifts = {"acts": -0.01, "code": 0.01}
+    a, b = (
+        card(str(n), holdout_rows(shifts if n > 1 else {}, noise=0.03, per_source=3 + seed, seed=n))
+        for n in (1, seed)
+    )
+    margins = {(target, "bits_per_byte"): Margin(2.0, "%") for target, _ in list_slices(a, ["holdout"])}
+    for row in compare_scorecards(a, b, margins=margins):
+        assert (row.num_needed is None) == (row.verdict is not Verdict.INCONCLUSIVE) or row.delta == 0
+        assert row.num_needed is None or row.num_needed > row.num_items
+
+
+def test_a_claim_lost_to_adjusting_leaves_the_one_within_the_margin() -> None:
+    shifts = {"acts": -0.0075, "code": 0.0, "novels": 0.0, "web": 0.0}
+    a, b = holdout_card("a", per_source=40), card("b", holdout_rows(shifts, seed=8, per_source=40))
+    margins = {("holdout/acts", "bits_per_byte"): Margin(3.0, "%")}
+    row = by_target(compare_scorecards(a, b, margins=margins))["holdout/acts"]
+    assert row.p_value < 0.05 < row.p_adjusted
+    assert (row.verdict, row.num_needed) == (Verdict.NO_CHANGE, None)
 
 
 def test_clusters_are_counted_and_widen_the_interval() -> None:

@@ -280,9 +280,49 @@ def test_one_sided_guard_needs_fewer_items() -> None:
 
 
 def with_variance(variance: float, n: int = 500) -> statistics.Estimate:
-    """What `n` items of this variance say."""
+    """What `n` items of this known variance say."""
     error = math.sqrt(variance / n)
-    return statistics.Estimate(0.0, error, n, n, n - 1.0, 0.0, error)
+    return statistics.Estimate(0.0, error, n, n, math.inf, 0.0, error)
+
+
+def test_three_items_that_do_not_decide_need_more_than_three() -> None:
+    found = statistics.mean([0.10, 0.14, 0.05])
+    assert not found.significant()
+    assert (found.items_needed(found.value) or 0) > 3
+
+
+@given(
+    st.lists(st.floats(-1, 1) | st.sampled_from([0.0, 1.0]), min_size=2, max_size=30),
+    st.integers(1, 30),
+    st.sampled_from([0.8, 0.95, 0.99]),
+)
+def test_what_does_not_decide_needs_more_items_than_there_are(
+    values: list[float], size: int, confidence: float
+) -> None:
+    found = statistics.mean(values, np.arange(len(values)) // size)
+    for sided, undecided in (
+        (2, not found.significant(confidence)),
+        (1, min(found.p_above(0), found.p_below(0)) >= 1 - confidence),
+    ):
+        needed = found.items_needed(found.value, confidence, sided=sided)
+        assert not undecided or needed is None or needed > found.num_items
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 30), st.integers(1, 6))
+def test_few_discordant_items_that_do_not_decide_need_more_than_there_are(
+    gained: int, lost: int, same: int, size: int
+) -> None:
+    kind = np.repeat([1, -1, 0], [gained, lost, same])
+    found = statistics.paired_mean(kind == 1, kind == -1, np.arange(len(kind)) // size)
+    needed = found.items_needed(found.value)
+    assert found.significant() or needed is None or needed > found.num_items
+
+
+def test_few_clusters_see_less_than_many() -> None:
+    values = rng().normal(size=60)
+    few = statistics.mean(values, np.arange(60) // 20)
+    power = few.minimum_detectable() / few.spread
+    assert power == pytest.approx(scipy.stats.t.ppf(0.975, 2) + scipy.stats.t.ppf(0.8, 2))
 
 
 def test_the_items_said_to_be_needed_do_decide() -> None:
