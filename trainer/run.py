@@ -126,12 +126,18 @@ def train_run(
             protected,
             progress,
         )
-        last = _last_checkpoint(run)
+        last, heard = _last_checkpoint(run), None
         if last is None or last.ended not in FINISHED:
-            _train(run, last)
+            heard = _train(run, last)
             last = _last_checkpoint(run)
-        assert last is not None and last.ended in FINISHED
-        return _finish(run, last)
+        assert last is not None and (heard is not None or last.ended in FINISHED)
+        if last.ended in FINISHED:
+            result = _finish(run, last)
+        if heard is not None:  # at the very end of a run too: what comes after it must not begin
+            raise Stopped(
+                f"stopped by a signal after step {last.step} of {data.num_steps}, which is committed", heard
+            )
+        return result
 
 
 def _finish(run: _Run, last: Checkpoint) -> RunResult:
@@ -155,8 +161,8 @@ def _last_checkpoint(run: _Run) -> Checkpoint | None:
 # ── one attempt ──
 
 
-def _train(run: _Run, last: Checkpoint | None) -> None:
-    """Train from the base or on from `last`, until the run is finished; raises what ends it otherwise."""
+def _train(run: _Run, last: Checkpoint | None) -> int | None:
+    """Train from the base or on from `last`, until the run is finished or a signal came, which is returned; raises what ends it otherwise."""
     attempt = next_attempt(run.folder)
     model = _first_model(run, last)
     cadence = build_cadence(run.training, run.data.num_steps, run.step_tokens)
@@ -165,14 +171,14 @@ def _train(run: _Run, last: Checkpoint | None) -> None:
         cadence.milestones, run.monitor, run.protected, run.progress, {} if last is None else read_reference(run.folder),
     )  # fmt: skip
     try:
-        _run_attempt(run, last, model, cadence, recorder)
+        return _run_attempt(run, last, model, cadence, recorder)
     finally:
         recorder.close()
 
 
 def _run_attempt(
     run: _Run, last: Checkpoint | None, model: Any, cadence: Cadence, recorder: Recorder
-) -> None:
+) -> int | None:
     step = 0 if last is None else last.step
     trainer = _pretrainer(run, model, cadence, recorder)
     difference = check_packing(trainer.model)
@@ -197,10 +203,7 @@ def _run_attempt(
     )
     if trainer.ended == "interrupted":
         write_status(run.folder, status="interrupted")
-        raise Stopped(
-            f"stopped by a signal after step {recorder.last_step} of {run.data.num_steps}, which is committed",
-            trainer.interruption.signal or 2,
-        )
+    return trainer.interruption.signal
 
 
 def _first_model(run: _Run, last: Checkpoint | None) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from toy_run import LENGTH, SEQUENCES, TINY, ToyData, run_toy, toy_training
 
-from corpus.errors import ConfigError, NotFinite
+from corpus.errors import ConfigError, NotFinite, Stopped
 from mixer.tokenizer import load_tokenizer
 from trainer import pretrain
 from trainer.data import collate
@@ -169,6 +171,22 @@ def test_a_breach_stops_the_run_with_a_committed_checkpoint(tmp_path: Path):
     assert (result.export / "model.safetensors").exists()
     assert run_toy(folder, **arguments).last_step == result.last_step
     assert {row["attempt"] for row in rows(folder, "events")} == {1}, "a stopped run is not started again"
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_signal_in_the_step_where_the_monitor_stops_is_obeyed(tmp_path: Path, before: int):
+    folder = tmp_path / "run"
+    arguments: dict[str, Any] = {"training": monitored(), "held_out": UNLIKE, "groups": {"c": "general"}}
+    last = run_toy(tmp_path / "whole", **arguments).last_step
+
+    def interrupt(step: int, total: int, figures: Any) -> None:
+        if step == last - before:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped, match=f"after step {last} of 24"):
+        run_toy(folder, progress=interrupt, **arguments)
+    assert read_status(folder)["status"] == "stopped"
+    assert run_toy(folder, **arguments).status == "stopped"
 
 
 def test_a_breach_can_be_recorded_only(tmp_path: Path):

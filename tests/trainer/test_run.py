@@ -22,6 +22,7 @@ from corpus.lake import Lake
 from corpus.run_rows import checkpoint_rows, json_lines, run_rows
 from corpus.schema import DATASETS
 from trainer.model import Base, forward_logits, load_model
+from trainer.record import Recorder
 from trainer.run import RunResult
 from trainer.run_folder import compare_config, read_status
 
@@ -174,6 +175,30 @@ def test_a_signal_ends_the_run_after_its_step_and_the_same_call_resumes(
     assert not (folder / "export").exists()
     result = run_toy(folder)
     assert result.status == "done"
+    assert result.checkpoints[-1].weights_sha256 == done[1].checkpoints[-1].weights_sha256
+
+
+@pytest.mark.parametrize("at", ["the last step", "its save"])
+def test_a_signal_at_the_very_end_is_obeyed_too_and_the_same_call_finds_the_run_done(
+    tmp_path: Path, done: tuple[Path, RunResult], at: str, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "run"
+
+    def interrupt(step: int, total: int = 0, figures: Any = None) -> None:
+        if step == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    if at == "its save":
+        commit = Recorder.commit
+        monkeypatch.setattr(
+            Recorder, "commit", lambda self, step, *rest: (interrupt(step), commit(self, step, *rest))
+        )
+    with pytest.raises(Stopped, match="after step 12 of 12") as caught:
+        run_toy(folder, progress=interrupt if at == "the last step" else None)
+    assert caught.value.exit_code == 128 + signal.SIGTERM
+    assert read_status(folder)["status"] == "done"
+    result = run_toy(folder)
+    assert (result.status, {row["attempt"] for row in json_lines(folder / "events.jsonl")}) == ("done", {1})
     assert result.checkpoints[-1].weights_sha256 == done[1].checkpoints[-1].weights_sha256
 
 
