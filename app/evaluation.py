@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from app.held_out import scored_holdout
 from app.reach import BASELINE, is_scorecard_of
 from app.recipe import BASE_RUN
 from app.training import committed_steps, model_folder
@@ -14,8 +15,7 @@ from corpus.errors import ConfigError, UnknownName
 from corpus.facts import write_facts
 from corpus.json_file import read_json, well_formed
 from corpus.lake import Lake, Manifest, now_utc
-from evals.evaluate import HOLDOUT_TASK, Subject, evaluate, open_scorecard
-from evals.gate import Gate
+from evals.evaluate import Subject, evaluate, open_scorecard
 from evals.items import TaskItems, load_items
 from evals.scorecard import Scorecard, header_differences
 from evals.select import Selection, select
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 
 def evaluate_checkpoints(work: Work, runs: Sequence[str]) -> None:
     """A scorecard for the base and for the last (or each milestone) checkpoint of every run that has one."""
-    tasks = load_tasks(work)
-    for subject in subjects(work, runs):
+    tasks, holdout = load_tasks(work), scored_holdout(work)
+    for subject in subjects(work, runs) if tasks or holdout else ():
         with work.report.stage("eval", subject.name) as stage:
             before = work.lake.ids("scorecard")
-            holdout = work.curated.holdout if work.curated and work.loaded.scores_holdout else None
             found = evaluate(
                 work.lake,
                 subject,
@@ -128,42 +127,6 @@ def _steps(work: Work, run: str, run_id: str) -> list[int]:
 
 def _key(subject: Subject) -> str:
     return subject.name
-
-
-# ── what the gate can be judged on ──────────────────────────────────────────────────────────────────────────────────
-
-
-def check_held_out_targets(work: Work, gate: Gate) -> None:
-    """ConfigError for a target of the gate of which the held-out set holds nothing; it says what the sources lack."""
-    held = work.curated.holdout if work.curated else None
-    assert held is not None
-    rows = work.lake.read_part(held.parts("held_out")[0], ["source", "role"])
-    parts = {part for column in rows.columns for part in column.to_pylist()}
-    for _, target, _, _ in gate.rules():
-        task, _, part = target.partition("/")
-        if task != HOLDOUT_TASK or (part in parts if part else parts):
-            continue
-        reasons = [
-            _why_none(work, held, name)
-            for name, source in work.loaded.sources.items()
-            if part in ("", name, source.role)
-        ]
-        raise ConfigError(
-            f"gate: nothing can be scored as {target!r}, since the held-out set {held.identity['name']} has none of it: "
-            f"{'; '.join(reasons)}. Add documents, or take the target out of the gate; "
-            "if the set was frozen before, give holdout another name."
-        )
-
-
-def _why_none(work: Work, held: Manifest, source: str) -> str:
-    num = work.documents[source].rows("documents")
-    if num < 2:
-        return f"{source} has {num} document{'' if num == 1 else 's'}, and only from two on is one held out"
-    if source not in held.summary["sources"]:
-        return f"{source} has {num} documents, but was not there when the set was drawn"
-    return (
-        f"{source} has {num} documents, but none that passed the rules was long enough when the set was drawn"
-    )
 
 
 # ── select and approve ──────────────────────────────────────────────────────────────────────────────────────────────

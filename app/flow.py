@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from app.held_out import check_held_out
 from app.profile import Profile
 from app.reach import check_baseline, last_stage
 from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
@@ -207,7 +208,7 @@ def curate_documents(work: Work, trains: bool) -> None:
         work.report.say(render_funnel_summary(snapshot))
         raise
     try:
-        check_gate(work)
+        check_held_out(work)
     except ConfigError as error:
         if trains:
             raise
@@ -215,14 +216,6 @@ def curate_documents(work: Work, trains: bool) -> None:
         return
     if not freeze_held_out(work):
         curate_documents(work, trains)
-
-
-def check_gate(work: Work) -> None:
-    """Whether the gate asks only for what is held out: known now, before anything is trained."""
-    if work.recipe.gate and work.loaded.scores_holdout:
-        from app.evaluation import check_held_out_targets
-
-        check_held_out_targets(work, work.recipe.gate)
 
 
 def freeze_held_out(work: Work) -> bool:

@@ -28,13 +28,12 @@ from corpus.errors import ConfigError, UnknownName, did_you_mean, one_of
 from corpus.holdout import Holdout
 from corpus.names import check_name, check_run_name
 from evals.gate import Gate, expected_targets
-from evals.task import TaskConfig
+from evals.task import HOLDOUT_TASK, TaskConfig
 from mixer.groups import SourceTokens, group_members
 from mixer.static import Mixture
 from quality.curation import Curation
 from trainer.config import Architecture, Positive, PositiveRate, Seed, Training
 
-HOLDOUT_TASK = "holdout"
 STAGES = ("ingest", "curate", "tokenize", "mix", "train", "eval", "select")
 BASE_RUN = "base"
 

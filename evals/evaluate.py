@@ -19,11 +19,10 @@ from evals.scorecard import (
     task_header,
 )
 from evals.scorer import SCORER_VERSION, prefix_of, score_bits_per_byte, score_multiple_choice
-from evals.task import holdout_hash
+from evals.task import HOLDOUT_TASK, holdout_hash
 from mixer.tokenizer import load_tokenizer
 
 VERSION = 1
-HOLDOUT_TASK = "holdout"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from corpus.config import Count, Section, circumstance, identity
 from corpus.fingerprint import fingerprint, hash_bytes
 from evals.prompt import Prompt
 
+HOLDOUT_TASK = "holdout"  # its documents are the held-out set, so it has no entry in the catalog
 Column = str | int  # a name, or a position from 0
 
 

@@ -11,9 +11,9 @@ from app import charts, verdicts
 from app.pages import frame
 from corpus.names import Claim
 from evals.comparison import Comparison
-from evals.evaluate import HOLDOUT_TASK
 from evals.metric import METRICS, TASK_METRICS
 from evals.scorecard import Scorecard
+from evals.task import HOLDOUT_TASK
 
 SHOWN_ITEMS = 200
 LEVELS = ["task and role", "source"]

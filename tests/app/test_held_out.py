@@ -26,7 +26,7 @@ curation: {rules: {num_words: {min: 12}}, near_duplicates: null, stop_if: {sourc
 holdout: {name: kept-heldout, documents_per_source: 14, max_share: 25%}
 evaluation: {tasks: [holdout]}
 tokenizer: {train: bpe, vocab_size: 300}
-base_model: {scratch: {sources: [prose], tokens: 2k}}
+base_model: {scratch: {sources: [prose], tokens: 2k, architecture: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64}}}
 mixture: {weights: natural, max_epochs: 99}
 training: {tokens: 2k, sequence_length: 32, global_batch_tokens: 256, learning_rate: 1x}
 """
@@ -113,6 +113,41 @@ def test_a_gate_on_what_nothing_is_held_out_of_is_refused_once_the_set_is_drawn(
     passing = GATE.replace("domain", "general")
     recipe.write_text(RECIPE + passing, "utf-8")
     curated(lake, recipe)
+
+
+@pytest.mark.parametrize("wanted", ["code", "domain"])
+def test_a_monitor_of_what_nothing_is_held_out_of_is_refused_before_training(
+    lake: Lake, recipe: Path, wanted: str
+) -> None:
+    row = (recipe.parent / "code.jsonl").read_text("utf-8").splitlines()[0]
+    (recipe.parent / "code.jsonl").write_text(row + "\n", "utf-8")
+    sets = (
+        "runs={watched: {training.monitor: {every: 1k, max_increase: {" + wanted + ": 3%}}}, other: {}}",
+        "mixture.weights={domain: 0.0, general: 1.0}",
+    )
+    said = rf"runs\.watched: training\.monitor\.max_increase: .*'{wanted}'.*code has 1 document"
+    with pytest.raises(ConfigError, match=said):
+        run_recipe(work_on(lake, recipe, *sets), "train")
+    assert not list(lake.runs.glob("*"))
+
+
+def test_an_empty_held_out_set_is_no_task(
+    lake: Lake, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Everything is trained; what can be scored is, and the rest is told before."""
+    sets = ["holdout={name: none, documents_per_source: 0}"]
+    work = Work(lake, load_recipe(recipe, sets), Profile(workers=1), Report())
+    assert not run_recipe(work).scorecards
+    said = capsys.readouterr().err
+    assert said.index("held-out set none holds no document") < said.index("train")
+    sets += ["evaluation.tasks=[holdout, endings]", "runs={main: {training.tokens: 2k}}"]
+    work = run_recipe(Work(lake, load_recipe(recipe, sets), Profile(workers=1), Report(quiet=True)))
+    assert {task for card in work.scorecards.values() for task in card.summary["header"]["tasks"]} == {
+        "endings"
+    }
+    recipe.write_text(RECIPE + GATE, "utf-8")
+    with pytest.raises(ConfigError, match="documents_per_source is 0"):
+        run_recipe(work_on(lake, recipe, sets[0]))
 
 
 def test_a_gate_on_a_source_that_came_after_the_set_was_frozen_is_refused(lake: Lake, recipe: Path) -> None:
