@@ -77,7 +77,7 @@ def run_recipe(work: Work, until: str | None = None, only: Iterable[str] = ()) -
     files = scan_sources(work)
     version = version_fingerprint(work, files)
     if last == "select":
-        check_baseline(work.lake, work.recipe, runs, version)
+        check_baseline(work.lake, work.loaded, runs, work.profile, version)
     work.owner = names.claim(work.lake, work.recipe.name, version, work.loaded.resolved(), work.sample)
     with hold_lease(work.lake, work.owner.fingerprint, work.report.say), kept_workers():
         work.lake.sweep()

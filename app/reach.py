@@ -5,7 +5,7 @@ Here is what needs the machine or files beside the recipe; what the recipe alone
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from app.profile import Profile
@@ -54,18 +54,13 @@ def last_stage(loaded: LoadedRecipe, until: str | None) -> str:
 def first_missing(loaded: LoadedRecipe) -> tuple[str, str] | None:
     """The first stage that the recipe does not go to, and what it would need for it."""
     recipe = loaded.recipe
-    if not _has_tokenizer(recipe):
+    if not recipe.counts_tokens:
         return "tokenize", "tokenizer"
     if recipe.training is None:
         return "mix", "training"
     if not (loaded.tasks or loaded.scores_holdout):
         return "eval", "tasks"
     return None if recipe.gate else ("select", "gate")
-
-
-def _has_tokenizer(recipe: Recipe) -> bool:
-    base = recipe.base_model
-    return recipe.tokenizer is not None or (base is not None and base.scratch is None)
 
 
 def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str, profile: Profile) -> None:
@@ -103,17 +98,48 @@ def check_sources(loaded: LoadedRecipe) -> None:
         list_files(source.path, loaded.catalog.root)
 
 
-def check_baseline(lake: Lake, recipe: Recipe, runs: Mapping[str, Recipe], version: str) -> None:
-    """Whether the gate's baseline will be scored, or is in this version already, where only some runs are asked for; ConfigError otherwise."""
-    baseline = recipe.gate.baseline if recipe.gate else BASELINE
-    if baseline.partition("/")[0] in (BASELINE, BASE_RUN, *runs):
+def check_baseline(
+    lake: Lake, loaded: LoadedRecipe, runs: Mapping[str, Recipe], profile: Profile, version: str
+) -> None:
+    """Whether the gate's baseline will be scored, or was already; ConfigError otherwise.
+
+    Of a run that is not asked for now only this version's scorecard serves; the step of one that is may be where any
+    version's run ended early.
+    """
+    baseline = loaded.recipe.gate.baseline if loaded.recipe.gate else BASELINE
+    run, _, step = baseline.partition("/")
+    owners = names.claims(lake, loaded.recipe.name)
+    if run in (BASELINE, BASE_RUN, *runs):
+        if step and not any(is_scorecard_of(baseline, key) for key in _scored(lake, owners)):
+            _check_step(loaded, runs, profile, baseline)
         return
-    owners = [found for found in names.claims(lake, recipe.name) if found.fingerprint == version]
-    scored = [fact["key"] for owner in owners for fact in names.attached(lake, owner, "scorecard")]
-    if not any(is_scorecard_of(baseline, key) for key in scored):
+    if not any(
+        is_scorecard_of(baseline, key)
+        for key in _scored(lake, [found for found in owners if found.fingerprint == version])
+    ):
         raise ConfigError(
-            f"gate.baseline {baseline!r} is not among the runs asked for ({', '.join(runs)}) and was not scored yet. Add it: --runs {','.join([*runs, baseline.partition('/')[0]])}"
+            f"gate.baseline {baseline!r} is not among the runs asked for ({', '.join(runs)}) and was not scored yet. Add it: --runs {','.join([*runs, run])}"
         )
+
+
+def _check_step(loaded: LoadedRecipe, runs: Mapping[str, Recipe], profile: Profile, baseline: str) -> None:
+    """ConfigError where the step of a run is neither its last nor a milestone that is scored."""
+    from app.training import planned_runs
+
+    run, _, step = baseline.partition("/")
+    milestones = run != BASE_RUN and loaded.recipe.evaluation.full.at == "milestones"
+    steps = planned_runs(loaded, runs, profile)[run].scored_steps(milestones)
+    if int(step) not in steps:
+        scored = ", ".join(f"{run}/{each}" for each in steps)
+        hint = "" if run == BASE_RUN else ", or make it a milestone and set evaluation.full.at: milestones"
+        raise ConfigError(
+            f"gate.baseline {baseline!r} will not be scored: of {run} that is {scored}. Name {'that' if len(steps) == 1 else 'one of them'}{hint}."
+        )
+
+
+def _scored(lake: Lake, owners: Iterable[names.Claim]) -> list[str]:
+    """The keys of the scorecards of versions: `base_model` or RUN/STEP."""
+    return [fact["key"] for owner in owners for fact in names.attached(lake, owner, "scorecard")]
 
 
 def is_scorecard_of(baseline: str, key: str) -> bool:

@@ -17,12 +17,14 @@ from corpus.fingerprint import fingerprint
 from corpus.holdout import held_out_rows
 from corpus.json_file import read_json
 from corpus.lake import Lake, Manifest
+from mixer.global_batch import global_batch, whole_steps
 from mixer.mix import open_plan
 from mixer.static import Mixture
 from mixer.tokenize import open_streams, tokenizer_folder
 from mixer.tokenizer import load_tokenizer
 from trainer.config import Architecture, Training, resolve_training
 from trainer.model import Base
+from trainer.schedule import build_cadence
 
 if TYPE_CHECKING:
     from app.flow import Work
@@ -45,6 +47,13 @@ class PlannedRun:
             "global_batch_tokens": training.global_batch_tokens,
             "sequence_length": training.sequence_length,
         }
+
+    def scored_steps(self, milestones: bool) -> list[int]:
+        """The steps whose checkpoints are scored if nothing ends the run before: its last, and its milestones if asked for."""
+        steps = whole_steps(**self.budget())
+        sequences = global_batch(self.training.global_batch_tokens, self.training.sequence_length)
+        cadence = build_cadence(self.training, steps, sequences * self.training.sequence_length)
+        return sorted({steps, *(cadence.milestones if milestones else ())})
 
 
 def planned_runs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], profile: Profile) -> dict[str, PlannedRun]:

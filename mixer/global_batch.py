@@ -22,6 +22,15 @@ def global_batch(global_batch_tokens: int, sequence_length: int) -> int:
     return min((2**power for power in range(7)), key=lambda size: (abs(size - exact), size))
 
 
+def whole_steps(tokens: int, global_batch_tokens: int, sequence_length: int) -> int:
+    """The steps of a run of so many tokens: the nearest whole number, at least one.
+
+    >>> whole_steps(2_000_000, 10_000, 512), whole_steps(1, 10_000, 512)
+    (244, 1)
+    """
+    return max(1, round(tokens / (global_batch(global_batch_tokens, sequence_length) * sequence_length)))
+
+
 def check_division(sequences: int, world: int, micro: int) -> None:
     """ConfigError, naming values that fit, unless a step divides into whole micro-batches of all processes."""
     if world >= 1 and micro >= 1 and sequences % (world * micro) == 0:

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator
 from corpus.config import Section, identity, parse_share
 from corpus.errors import ConfigError, did_you_mean
 from mixer import shares
-from mixer.global_batch import global_batch
+from mixer.global_batch import global_batch, whole_steps
 from mixer.groups import Group as Group
 from mixer.groups import SourceTokens as SourceTokens
 from mixer.groups import group_members
@@ -193,7 +193,7 @@ def build_plan(
     Weights are resolved against what the plan can read: whole sequences, without the tails.
     """
     batch = global_batch(global_batch_tokens, sequence_length)
-    steps = max(1, round(tokens / (batch * sequence_length)))
+    steps = whole_steps(tokens, global_batch_tokens, sequence_length)
     weights = resolve_weights(
         mixture, _usable(sources, sequence_length), steps * batch * sequence_length, sequence_length
     )

@@ -10,6 +10,11 @@ import pytest
 
 from app import flow
 from app.evaluation import _unusable
+from app.profile import Profile
+from app.recipe import load_recipe
+from app.training import planned_runs
+from corpus import names
+from corpus.lake import Lake
 from evals.task_rows import RejectedRow
 from tests.app.command import tilth
 from tests.app.small_lake import write_corpus
@@ -23,6 +28,53 @@ def test_a_baseline_that_will_not_be_scored_is_refused_before_any_work(tmp_path:
     assert "gate.baseline 'replay-30' is not among the runs asked for (replay-00)" in said.err
     assert "--runs replay-00,replay-30" in said.err
     assert not (tmp_path / "lake" / "documents").exists()
+
+
+@pytest.mark.parametrize(
+    ("baseline", "sets", "scored"),
+    [
+        ("replay-30/1", [], "replay-30/4"),
+        ("base/2", ["evaluation.full.at=milestones"], "base/4"),
+        ("replay-30/2", ["training.checkpoints.milestones=[1024]"], "replay-30/4"),
+        (
+            "replay-30/3",
+            ["training.checkpoints.milestones=[1024]", "evaluation.full.at=milestones"],
+            "replay-30/2, replay-30/4",
+        ),
+    ],
+)
+def test_a_baseline_at_a_step_that_is_not_scored_is_refused_before_any_work(
+    tmp_path: Path, baseline: str, sets: list[str], scored: str
+) -> None:
+    write_corpus(tmp_path)
+    options = [word for text in [f"gate.baseline={baseline}", *sets] for word in ("--set", text)]
+    said = tilth("run", tmp_path / "recipe.yaml", "--lake", tmp_path / "lake", *options)
+    assert said.code == 2 and said.err.count("\n") == 1
+    assert (
+        f"gate.baseline '{baseline}' will not be scored: of {baseline.partition('/')[0]} that is {scored}."
+        in said.err
+    )
+    assert not (tmp_path / "lake" / "documents").exists()
+
+
+def test_the_steps_that_are_planned_to_be_scored_are_scored(small_lake: Path) -> None:
+    from app.evaluation import stored_scorecards
+
+    lake = Lake.open(small_lake, create=False)
+    loaded = load_recipe(small_lake.parent / "corpus" / "recipe.yaml")
+    planned = planned_runs(loaded, loaded.runs(), Profile(device="cpu"))
+    expected = {f"{run}/{step}" for run, each in planned.items() for step in each.scored_steps(False)}
+    assert set(stored_scorecards(lake, names.claims(lake, "small")[0])) == expected
+
+
+@pytest.mark.parametrize("baseline", ["base/4", "replay-30/4"])
+def test_a_baseline_at_a_step_that_is_scored_is_taken(
+    small_lake: Path, tmp_path: Path, baseline: str
+) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    options = ["--lake", tmp_path / "lake", "--set", f"gate.baseline={baseline}"]
+    assert tilth("run", recipe, *options).code == 0
 
 
 def test_a_baseline_that_was_scored_serves_when_its_run_is_left_out(small_lake: Path, tmp_path: Path) -> None:
