@@ -37,7 +37,13 @@ def check_parent() -> None:
 
 
 def is_alive(pid: int, started: float | None = None) -> bool:
-    """Whether a process of this machine lives; `started` (its start time in seconds) tells a reused pid apart.
+    """Whether a process of this machine lives; `started` (its start time in seconds) tells a reused pid apart."""
+    since = _start_time(pid)
+    return since is not None and (started is None or abs(since - started) < 2)
+
+
+def _start_time(pid: int) -> float | None:
+    """When a process of this machine started, in seconds; None if it does not live.
 
     A killed process that its parent has not taken note of (in a container often nobody does) is dead.
     """
@@ -45,14 +51,16 @@ def is_alive(pid: int, started: float | None = None) -> bool:
 
     try:
         process = psutil.Process(pid)
-        same = started is None or abs(process.create_time() - started) < 2
-        return same and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None
+        return float(process.create_time())
     except psutil.Error:
-        return False
+        return None
 
 
 # ── whose a temporary file is ───────────────────────────────────────────────────────────────────────────────────────
 
+_CLOCKS = 60.0  # seconds by which the clock of a file server may be behind
 _STAMP = re.compile(r"(\d+)-([0-9a-f]{8})-[0-9a-f]{12}(?:\.tmp)?$")
 
 
@@ -62,16 +70,22 @@ def stamp() -> str:
 
 
 def is_abandoned(path: Path, older_than_seconds: float) -> bool:
-    """Whether what has a stamped name was left by a dead process of this host, or by anyone this long ago."""
+    """Whether what has a stamped name was left by a dead process of this host, or by one of another host this long ago.
+
+    A process that started after it was last changed did not make it, but has the number of one that did.
+    """
     owner = _STAMP.search(path.name)
     if owner is None:
         return False
-    if owner[2] == _host() and not is_alive(int(owner[1])):
-        return True
     try:
-        return time.time() - path.stat().st_mtime > older_than_seconds
+        changed = path.lstat().st_mtime
     except FileNotFoundError:
         return False
+    if owner[2] == _host():
+        since = _start_time(int(owner[1]))
+        if since is None or since < changed + _CLOCKS:
+            return since is None
+    return time.time() - changed > older_than_seconds
 
 
 def _host() -> str:

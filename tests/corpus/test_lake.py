@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus import part as part_module
+from corpus import process
 from corpus.errors import LakeError, UnknownName
 from corpus.lake import FileEntry, Lake, Manifest, artifact_id
 from corpus.part import Part
@@ -366,6 +367,23 @@ def test_sweeping_takes_what_the_dead_left_and_nothing_else(lake: Lake) -> None:
     assert mine.is_dir() and foreign.is_dir()
     assert every_file(lake) == sorted([*kept, "rejects/parts/.notes.tmp"])
     assert lake.get("documents", made.id) == made
+
+
+def test_sweeping_leaves_what_a_living_process_made_long_ago(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = lake.scratch()
+    lake.sweep(older_than_seconds=-1)
+    assert mine.is_dir()  # a fold may take days, in which it touches its folder once
+    long_before = time.time() - 100_000
+    os.utime(mine, (long_before,) * 2)
+    lake.sweep()
+    assert not mine.exists()  # made before this process was: by another of the same number
+    mine = lake.scratch()
+    os.utime(mine, (long_before,) * 2)
+    monkeypatch.setattr(process, "_start_time", lambda pid: long_before - 1)
+    lake.sweep()
+    assert mine.is_dir()
 
 
 def test_sweeping_takes_what_anyone_left_long_ago(lake: Lake) -> None:
