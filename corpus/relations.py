@@ -30,11 +30,15 @@ PART = pa.field("part", pa.int32())  # which part a row is of, where a relation 
 
 @dataclass(frozen=True)
 class Relation:
-    """Rows of one schema: in part files, or here. With `ordinals` each file's rows also have that number as `part`."""
+    """Rows of one schema: in part files, or here. With `ordinals` each file's rows also have that number as `part`.
+
+    `mixed` files were written by several versions of an operator: some may be from before a column came.
+    """
 
     schema: pa.Schema
     paths: tuple[str, ...] = ()
     ordinals: tuple[int, ...] | None = None
+    mixed: bool = False
     table: pa.Table | None = None
 
 
@@ -55,7 +59,8 @@ class Relations:
             return self._unscoped(name)
         if rest in PART_DATASETS:
             made = self._manifests_of(scope, PART_DATASETS[rest])
-            return self._files(DATASETS[rest], [part for manifest in made for part in manifest.parts(rest)])
+            paths = self._paths(part for manifest in made for part in manifest.parts(rest))
+            return Relation(DATASETS[rest], tuple(dict.fromkeys(paths)), mixed=_is_mixed(made))
         return self._scoped(scope, rest)
 
     def _scoped(self, scope: str, name: str) -> Relation:
@@ -107,12 +112,11 @@ class Relations:
             self._manifests[scope, kind] = read(kind)
         return self._manifests[scope, kind]
 
-    def _files(self, schema: pa.Schema, parts: Iterable[Part]) -> Relation:
-        return Relation(schema, tuple(dict.fromkeys(self._paths(parts))))
-
-    def _numbered(self, schema: pa.Schema, parts: Iterable[tuple[int, Part]]) -> Relation:
+    def _numbered(
+        self, schema: pa.Schema, parts: Iterable[tuple[int, Part]], made: Iterable[Manifest]
+    ) -> Relation:
         numbers, found = zip(*parts, strict=True) if (parts := list(parts)) else ((), ())
-        return Relation(schema.append(PART), tuple(self._paths(found)), numbers)
+        return Relation(schema.append(PART), tuple(self._paths(found)), numbers, _is_mixed(made))
 
     def _paths(self, parts: Iterable[Part]) -> Iterator[str]:
         folders: dict[str, str] = {}  # thousands of parts: text is joined, no Path made
@@ -128,11 +132,11 @@ class Relations:
         if masks:
             found = [(number, measured[key]) for number, key in enumerate(parts) if key in measured]
             columns = ["masked_text", *own_fields.MASKED_FIELDS.values()]
-            return self._numbered(_some("pii", "doc_id", *columns), found)
+            return self._numbered(_some("pii", "doc_id", *columns), found, self._manifests_of("all", "pii"))
         numbers = [
             (number if key in measured else -1, part) for number, (key, part) in enumerate(parts.items())
         ]
-        return self._numbered(DATASETS["documents"], numbers)
+        return self._numbered(DATASETS["documents"], numbers, manifests)
 
     def best_pii(self) -> dict[str, Part]:
         """documents part key → the pii part that looked for most types, the newest version among these.
@@ -161,12 +165,16 @@ class Relations:
                     rows.append((snapshot.id, source, number))
         if numbers:
             return _rows(rows, snapshot_id=pa.string(), source=pa.string(), part=PART.type)
-        return self._numbered(_some("pii", "doc_id", "spans"), parts.values())
+        return self._numbered(_some("pii", "doc_id", "spans"), parts.values(), measured.values())
 
 
 def _current(lake: Lake, kind: str) -> list[Manifest]:
     wanted = {fact["id"] for fact in names.current(lake, kind)}
     return [found for id in sorted(wanted) if (found := lake.find(kind, id))]
+
+
+def _is_mixed(made: Iterable[Manifest]) -> bool:
+    return len({manifest.version for manifest in made}) > 1
 
 
 def _thoroughness(pii: Manifest) -> tuple[int, int, str]:

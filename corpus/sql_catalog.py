@@ -19,12 +19,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.fingerprint import fingerprint
 from corpus.lake import Lake
-from corpus.part import publish, rows_hash
-from corpus.relations import Relation, Relations
+from corpus.part import publish, reading, rows_hash, staging_path
+from corpus.relations import PART, Relation, Relations
 from corpus.views import RAW, VIEWS, quoted, relations_of
 
 KEPT, KEPT_SECONDS = 3, 3600.0  # older ones are deleted, but none that was the newest within the hour
@@ -72,7 +73,7 @@ def _place(lake: Lake) -> str:
 
 def _identity(relation: Relation) -> list[Any]:
     rows = None if relation.table is None else rows_hash(relation.table)
-    return [relation.paths, relation.ordinals, relation.schema.names, rows]
+    return [relation.paths, relation.ordinals, relation.mixed, relation.schema.names, rows]
 
 
 def _build(target: Path, views: Mapping[str, str], relations: Mapping[str, Relation]) -> None:
@@ -82,9 +83,8 @@ def _build(target: Path, views: Mapping[str, str], relations: Mapping[str, Relat
     staging = target.with_name(f".{uuid.uuid4().hex}")
     staging.mkdir()
     for name, relation in relations.items():
-        if not relation.paths:
-            table = relation.schema.empty_table() if relation.table is None else relation.table
-            pq.write_table(table, staging / f"{name}.parquet")
+        table = relation.schema.empty_table() if relation.table is None else relation.table
+        pq.write_table(table, staging / f"{name}.parquet")
     try:
         os.rename(staging, tables)
     except OSError:  # another writer was at the same
@@ -100,19 +100,37 @@ def _build(target: Path, views: Mapping[str, str], relations: Mapping[str, Relat
 
 
 def _source(relation: Relation, table: Path) -> str:
-    """A relation as a subquery that needs nothing but its files."""
+    """A relation as a subquery that needs nothing but its files; `table` is its file here, empty where it is in parts."""
     columns = ", ".join(f'r."{name}"' for name in relation.schema.names)
+    files = _read(relation, table)
     if relation.ordinals is None or not relation.paths:
-        return f"(SELECT {columns} FROM read_parquet({_files(relation.paths or (str(table),))}) r)"
+        return f"(SELECT {columns} FROM {files} r)"
     numbers = (
         f"(SELECT unnest({_list(relation.paths)}) AS filename, unnest({list(relation.ordinals)}) AS part)"
     )
     columns = columns.replace('r."part"', "n.part")
-    return f"(SELECT {columns} FROM read_parquet({_files(relation.paths)}, filename=true) r JOIN {numbers} n ON n.filename = r.filename)"
+    return f"(SELECT {columns} FROM {files} r JOIN {numbers} n ON n.filename = r.filename)"
 
 
-def _files(paths: tuple[str, ...]) -> str:
-    return _list(tuple(path.translate(_GLOB) for path in paths))
+def _read(relation: Relation, table: Path) -> str:
+    """The scan of a relation's files.
+
+    DuckDB takes the columns of the first file for those of all, or those of all that there are, which opens every one. So
+    where a part may be from before a column came, the empty `table` stands first and says what there should be.
+    """
+    options = "filename=true, hive_partitioning=false"  # a folder above may be named column=value
+    paths = relation.paths or (str(table),)
+    if relation.mixed or not _has_all(relation.schema, paths[0]):
+        paths = (str(table), *paths)
+        options += ", union_by_name=true"
+    return f"read_parquet({_list(tuple(path.translate(_GLOB) for path in paths))}, {options})"
+
+
+def _has_all(schema: pa.Schema, path: str) -> bool:
+    with reading(Path(path)):
+        found = pq.read_schema(path)
+    wanted = (field for field in schema if field != PART)
+    return all(field.name in found.names and found.field(field.name).type == field.type for field in wanted)
 
 
 def _list(paths: tuple[str, ...]) -> str:
@@ -126,7 +144,7 @@ def _swap(link: Path, target: Path) -> None:
             return
         with suppress(FileNotFoundError):  # another writer may have deleted it
             os.utime(link.parent / os.readlink(link))  # its hour begins now
-    staging = link.with_name(f".{link.name}.{uuid.uuid4().hex}")
+    staging = staging_path(link)
     staging.symlink_to(to)
     os.replace(staging, link)
 
