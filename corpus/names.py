@@ -198,10 +198,12 @@ def aliases(lake: Lake) -> list[tuple[str, str, dict[str, Any]]]:
 
 def resolve(lake: Lake, reference: str, kind: str | None = None) -> Resolved:
     """What `reference` stands for; `kind` is what a bare name should mean. Raises UnknownName with what there is."""
-    head, *rest = [step for step in reference.strip().split("/") if step] or [""]
+    reference = reference.strip()
+    head, *rest = [step for step in reference.split("/") if step] or [""]
     name, at, number = head.partition("@")
     if name in recipe_names(lake):
-        return _resolve_name(lake, reference, name, number if at else "", rest, kind)
+        version = _version(lake, reference, name, number) if at else None
+        return _resolve_name(lake, reference, name, version, rest, kind)
     pointed = {recipe: place for recipe, word, place in aliases(lake) if word == reference}
     if len(pointed) > 1:
         several = ", ".join(f"{recipe}/{reference}" for recipe in sorted(pointed))
@@ -218,29 +220,34 @@ def resolve(lake: Lake, reference: str, kind: str | None = None) -> Resolved:
     )
 
 
-def _resolve_name(
-    lake: Lake, reference: str, name: str, number: str, rest: list[str], kind: str | None
-) -> Resolved:
-    if number and not number.isdigit():
+def _version(lake: Lake, reference: str, name: str, number: str) -> Claim:
+    if not _is_number(number):
         raise UnknownName(f"{reference!r}: after @ stands a version number, for instance {name}@1")
     known = claims(lake, name)
-    if number and int(number) not in [found.version for found in known]:
+    found = next((claim for claim in known if claim.version == int(number)), None)
+    if found is None:
         raise UnknownName(
-            f"{name!r} has no version {number}; there are {', '.join(str(found) for found in known)}"
+            f"{name!r} has no version {number}; there are {', '.join(str(claim) for claim in known)}"
         )
+    return found
+
+
+def _resolve_name(
+    lake: Lake, reference: str, name: str, version: Claim | None, rest: list[str], kind: str | None
+) -> Resolved:
     if rest and (place := alias(lake, name, rest[0])):
         _must_end(reference, rest[0], rest[1:])
+        if version and place["id"] not in [fact["id"] for fact in attached(lake, version, "run")]:
+            raise UnknownName(
+                f"{reference!r} is of another version: {name}/{rest[0]} is {place['reference']}. Leave out @{version.version}."
+            )
         return Resolved("run", place["id"], place["step"])
     wanted, key, step = kind or "snapshot", "", None
     if rest and rest[0] in ARTIFACT_KINDS:
         wanted, key = rest[0], "/".join(rest[1:])
     elif rest:
         wanted, key, step = "run", rest[0], _step(reference, rest[1:])
-    owner = (
-        next(found for found in known if found.version == int(number))
-        if number
-        else newest(lake, name, wanted)
-    )
+    owner = version or newest(lake, name, wanted)
     facts = attached(lake, owner, wanted) if owner else []
     if not facts:
         raise UnknownName(
@@ -264,10 +271,15 @@ def _step(reference: str, rest: list[str]) -> int | None:
     if not rest:
         return None
     digits = rest[0].removeprefix("step_")
-    if not digits.isdigit():
+    if not _is_number(digits):
         raise UnknownName(f"{reference!r}: {rest[0]!r} is not a step number")
     _must_end(reference, rest[0], rest[1:])
     return int(digits)
+
+
+def _is_number(text: str) -> bool:
+    """Whether int() reads it, and a file name could hold it: `isdigit` alone takes '²' too."""
+    return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 def _must_end(reference: str, last: str, rest: list[str]) -> None:

@@ -254,7 +254,7 @@ MEANINGS = {
     "legal/mixture": ("mixture", MIXTURE, None), "legal/mixture/replay-30": ("mixture", MIXTURE, None), "legal/run/replay-30": ("run", RUN, None), "legal@1/replay-30": ("run", RUN, None), "legal/replay-30/1000": ("run", RUN, 1000),
     "legal/replay-30/step_00001000": ("run", RUN, 1000), "champion": ("run", RUN, 1000), "legal/champion": ("run", RUN, 1000),
     " legal@1/snapshot ": ("snapshot", SNAPSHOT, None), SNAPSHOT: ("snapshot", SNAPSHOT, None), SNAPSHOT[:7]: ("snapshot", SNAPSHOT, None),
-    f"{RUN[:8]}/50": ("run", RUN, 50),
+    f"{RUN[:8]}/50": ("run", RUN, 50), "legal@1/champion": ("run", RUN, 1000), " champion ": ("run", RUN, 1000),
 }  # fmt: skip
 
 
@@ -277,6 +277,8 @@ REFUSED = {
     "legal/replay-03": r"Did you mean 'replay-00'|Did you mean 'replay-30'", "legal/replay-30/last": "not a step number", "legal/run": "several",
     "legal/snapshot/garbage": "has no snapshot 'garbage'", "legal/mixture/replay-3": "Did you mean 'replay-30'", "legal/replay-30/1000/x": "nothing can stand",
     "legal/champion/x": "nothing can stand", f"{SNAPSHOT}/50": "nothing can stand", f"{RUN[:8]}/50/x": "nothing can stand", "legal@1/run/1000": "has no run '1000'",
+    "legal@2/champion": r"is of another version: legal/champion is legal@1/replay-30/1000", "legal@": "version number", "legal@/champion": "version number", "legal@²": "version number",
+    "legal@1/replay-30/²": "not a step number", f"{RUN[:8]}/٣": "not a step number", "legal@1/replay-30/step_": "not a step number",
     "legal@2/run": "no run yet", "legal/scorecard": "no scorecard yet", "": "nothing is named", "ffffff": "nothing is named", "a1a1": "nothing is named",
 }  # fmt: skip
 
