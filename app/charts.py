@@ -144,7 +144,7 @@ def thin(rows: list[dict[str, Any]], limit: int = MAX_POINTS) -> list[dict[str, 
 
 
 def pareto(rows: Rows, titles: tuple[str, str], lines: Sequence[Mapping[str, Any]] = (), format: str = ".3f") -> alt.LayerChart:  # fmt: skip
-    """Checkpoints as points with 95% crosses; rows have checkpoint, x, x_low, x_high, y, y_low, y_high.
+    """Checkpoints as points with their intervals as crosses; rows have checkpoint, x, x_low, x_high, y, y_low, y_high.
 
     Each of `lines` has `x` or `y`, and a `label`: thresholds, such as no change and the most harm that the gate allows.
     """
@@ -181,7 +181,7 @@ def _threshold(line: Mapping[str, Any]) -> tuple[alt.Chart, alt.Chart]:
 
 
 def forest(rows: Rows, title: str) -> alt.LayerChart:
-    """Paired differences with 95% intervals; rows have target, delta, low, high and verdict. Zero is marked."""
+    """Paired differences with their intervals; rows have target, delta, low, high and verdict. Zero is marked."""
     order = [str(row["target"]) for row in rows]
     base = _chart(_finite(rows)).encode(
         y=alt.Y("target:N", sort=order, title=None, axis=alt.Axis(labelLimit=240)),

@@ -130,9 +130,10 @@ def compare(lake: Lake, first: str, second: str) -> tuple[str, Any, int]:
 
 
 def compare_cards(a: Scorecard, b: Scorecard, gate: Gate | None) -> tuple[str, Any, int]:
+    from app.verdicts import confidence_of
     from evals.comparison import Verdict, compare_scorecards
 
-    rows = compare_scorecards(a, b, margins=gate.margins() if gate else None)
+    rows = compare_scorecards(a, b, margins=gate.margins() if gate else None, confidence=confidence_of(gate))
     verdicts = {row.verdict for row in rows if row.level != "source"}
     code = 3 if Verdict.REGRESSED in verdicts else 4 if Verdict.INCONCLUSIVE in verdicts else 0
     return render_comparison(rows), [asdict(row) for row in rows], code

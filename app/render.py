@@ -244,10 +244,18 @@ def render_scores(rows: Sequence[Mapping[str, Any]]) -> str:
     return render_table(rows, ["scorecard", "task", "role", "metric", "value", "standard_error", "num_items"])
 
 
+def interval_label(confidence: float) -> str:
+    """
+    >>> interval_label(0.95), interval_label(0.999)
+    ('95% interval', '99.9% interval')
+    """
+    return f"{100 * confidence:.10g}% interval"
+
+
 def render_comparison(rows: Sequence[Comparison]) -> str:
     shown = [
         {
-            "target": c.target, "metric": c.metric, "baseline": c.baseline, "candidate": c.candidate, "delta": f"{c.delta:+.4f}", "95% interval": f"[{c.low:+.4f}, {c.high:+.4f}]",
+            "target": c.target, "metric": c.metric, "baseline": c.baseline, "candidate": c.candidate, "delta": f"{c.delta:+.4f}", interval_label(c.confidence): f"[{c.low:+.4f}, {c.high:+.4f}]",
             "p": f"{c.p_adjusted:.3g}", "n": c.num_items, "smallest visible": c.minimum_detectable, "verdict": _verdict(c.verdict, c.num_needed),
         }
         for c in rows
@@ -267,7 +275,7 @@ def render_gate(result: GateResult) -> str:
     rows = [
         {
             "rule": f"{r.kind} {r.target} {r.metric}", "criterion": r.criterion, "baseline": r.baseline, "candidate": r.candidate, "delta": f"{r.delta:+.4f}",
-            "95% interval": f"[{r.low:+.4f}, {r.high:+.4f}]", "n": r.num_items, "verdict": _verdict(r.verdict, r.num_needed), "holds": {True: "yes", False: "no", None: "cannot tell"}[r.passed],
+            interval_label(result.confidence): f"[{r.low:+.4f}, {r.high:+.4f}]", "n": r.num_items, "verdict": _verdict(r.verdict, r.num_needed), "holds": {True: "yes", False: "no", None: "cannot tell"}[r.passed],
         }
         for r in result.rules
     ]  # fmt: skip

@@ -23,12 +23,18 @@ from evals.gate import Gate
 from evals.metric import estimate, find_metric
 from evals.scorecard import Scorecard, check_comparable
 from evals.select import Selection, select
+from evals.statistics import CONFIDENCE
 
 
 def stored_gate(owner: Claim) -> Gate | None:
     """The gate that a version's recipe declared, or None."""
     tree = owner.recipe.get("gate")
     return Gate.model_validate(tree) if tree else None
+
+
+def confidence_of(gate: Gate | None) -> float:
+    """Of the intervals that stand beside this gate's; the usual one without a gate."""
+    return gate.confidence if gate else CONFIDENCE
 
 
 def open_cards(lake: Lake, owner: Claim) -> dict[str, Scorecard]:
@@ -75,7 +81,7 @@ def _by_step(key: str) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class Value:
-    """One metric of one checkpoint over one target, with its 95% interval."""
+    """One metric of one checkpoint over one target, with its interval."""
 
     checkpoint: str
     target: str
@@ -87,14 +93,14 @@ class Value:
     num_items: int
 
 
-def values(cards: Mapping[str, Scorecard]) -> list[Value]:
+def values(cards: Mapping[str, Scorecard], confidence: float = CONFIDENCE) -> list[Value]:
     """Every task, role and source of every scorecard under every metric."""
     found = []
     for name, card in cards.items():
         for target, level in list_slices(card, sorted(card.header.tasks)):
             for metric in card.targets[target]:
                 one = estimate(find_metric(metric), card.slice(target, metric))
-                low, high = one.interval() if one.decidable else (None, None)
+                low, high = one.interval(confidence) if one.decidable else (None, None)
                 found.append(Value(name, target, level, metric, one.value, low, high, one.num_items))
     return found
 
@@ -105,7 +111,9 @@ def compare_all(baseline: Scorecard, candidates: Mapping[str, Scorecard], gate: 
     refused: dict[str, str] = {}
     for name, card in candidates.items():
         try:
-            found[name] = compare_scorecards(baseline, card, margins=gate.margins() if gate else None)
+            found[name] = compare_scorecards(
+                baseline, card, margins=gate.margins() if gate else None, confidence=confidence_of(gate)
+            )
         except ConfigError as error:
             refused[name] = str(error)
     return found, refused

@@ -52,6 +52,7 @@ class Comparison:
     minimum_detectable: float
     num_needed: int | None
     verdict: Verdict
+    confidence: float = CONFIDENCE  # of the interval and the verdict
 
 
 def compare_scorecards(
@@ -188,6 +189,7 @@ def _compare(
         if verdict is Verdict.INCONCLUSIVE
         else None,
         verdict=verdict,
+        confidence=confidence,
     )
 
 

@@ -170,6 +170,7 @@ class GateResult:
     candidate: str
     baseline: str
     rules: tuple[RuleResult, ...]
+    confidence: float = CONFIDENCE  # of intervals and verdicts
 
     @property
     def passed(self) -> bool | None:
@@ -196,7 +197,7 @@ def evaluate_gate(gate: Gate, baseline: Scorecard, candidate: Scorecard) -> Gate
         else _judge_guard(one, *adjusted[id(one)], len(guards), gate.confidence)
         for one in measured
     ]
-    return GateResult(candidate.name, baseline.name, tuple(results))
+    return GateResult(candidate.name, baseline.name, tuple(results), gate.confidence)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import charts, verdicts
 from app.pages import frame
+from app.render import interval_label
 from corpus.names import Claim
 from evals.comparison import Comparison
 from evals.metric import METRICS, TASK_METRICS
@@ -25,6 +26,7 @@ def show_comparison(baseline: str, found: Mapping[str, Sequence[Comparison]]) ->
     with left:
         candidate = st.selectbox("Checkpoint", list(found), index=len(found) - 1, key="candidate", bind="query-params")  # fmt: skip
     rows = found[candidate or next(iter(found))]
+    interval = interval_label(rows[0].confidence)
     metrics = list(dict.fromkeys(row.metric for row in rows))
     with middle:
         metric = st.selectbox("Metric", metrics, index=metrics.index("bits_per_byte") if "bits_per_byte" in metrics else 0, key="compared", bind="query-params")  # fmt: skip
@@ -36,11 +38,11 @@ def show_comparison(baseline: str, found: Mapping[str, Sequence[Comparison]]) ->
     if drawn and metric:
         points = [{"target": row.target, "delta": row.delta, "low": row.low, "high": row.high, "verdict": str(row.verdict)} for row in drawn]  # fmt: skip
         better = "below zero is better" if METRICS[metric].lower_is_better else "above zero is better"
-        st.altair_chart(charts.forest(points, f"{metric}, {candidate} − {baseline} ({better})"), alt=f"Differences of {metric} between {candidate} and {baseline} with 95% intervals, a line a task, role or source")  # fmt: skip
+        st.altair_chart(charts.forest(points, f"{metric}, {candidate} − {baseline} ({better})"), alt=f"Differences of {metric} between {candidate} and {baseline} with {interval}s, a line a task, role or source")  # fmt: skip
     st.subheader("Every comparison", anchor=False)
     listed = [one for compared in found.values() for one in compared if (one.level == "source") == (level == LEVELS[1])]  # fmt: skip
     named = [name for name, compared in found.items() for one in compared if (one.level == "source") == (level == LEVELS[1])]  # fmt: skip
-    frame.table([_row(name, one) for name, one in zip(named, listed, strict=True)], COLUMNS, alt="Paired comparisons with interval, p-value, items and verdict", most=24)  # fmt: skip
+    frame.table([_row(name, one) for name, one in zip(named, listed, strict=True)], COLUMNS | {"interval": frame.text(interval, 145)}, alt="Paired comparisons with interval, p-value, items and verdict", most=24)  # fmt: skip
     st.caption(
         f"Checkpoint − {frame.plain(baseline)} on the same items. **Smallest visible** is the smallest true change that these items would show with a power of 80%. Sources are "
         "explored, so their p-values are adjusted together (Benjamini–Hochberg)."
@@ -49,7 +51,7 @@ def show_comparison(baseline: str, found: Mapping[str, Sequence[Comparison]]) ->
 
 COLUMNS = {
     "checkpoint": frame.text("Checkpoint", 120), "target": frame.text("Task", 150), "metric": frame.text("Metric", 105), "verdict": frame.text("Verdict", 190), "delta": frame.text("Change", 75),
-    "interval": frame.text("95% interval", 145), "p": frame.text("p", 70), "n": frame.number("Items"), "needed": frame.number("Would decide", help="about how many items like these would decide"),
+    "interval": frame.text("Interval", 145), "p": frame.text("p", 70), "n": frame.number("Items"), "needed": frame.number("Would decide", help="about how many items like these would decide"),
     "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Value", "%.4f"), "mde": frame.number("Smallest visible", "%.4f"),
 }  # fmt: skip
 

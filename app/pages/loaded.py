@@ -65,7 +65,8 @@ def selection(root: str, name: str, version: int, ids: tuple[str, ...], champion
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def values(root: str, name: str, version: int, ids: tuple[str, ...]) -> list[verdicts.Value]:
-    return verdicts.values(scorecards(root, name, version, ids))
+    gate = verdicts.stored_gate(_claim(_lake(root), name, version))
+    return verdicts.values(scorecards(root, name, version, ids), verdicts.confidence_of(gate))
 
 
 @st.cache_data(show_spinner="Comparing …", max_entries=32)

@@ -12,6 +12,7 @@ import streamlit as st
 from app import charts, verdicts
 from app.pages import frame, loaded
 from app.pages.comparisons import show_comparison, show_items
+from app.render import interval_label
 from corpus import names
 from corpus.lake import Lake
 from corpus.names import Claim
@@ -39,6 +40,11 @@ class Stored:
     @property
     def key(self) -> tuple[str, str, int, tuple[str, ...]]:
         return str(self.lake.root), self.owner.name, self.owner.version, self.ids
+
+    @property
+    def interval(self) -> str:
+        """What its intervals are called."""
+        return interval_label(verdicts.confidence_of(verdicts.stored_gate(self.owner)))
 
 
 def show(lake: Lake, owner: Claim) -> None:
@@ -137,7 +143,7 @@ def candidates(selection: Selection) -> None:
     ]  # fmt: skip
     columns = {
         "checkpoint": frame.text("Checkpoint"), "gate": frame.text("Gate"), "objective": frame.number(f"{target} {metric}", "%.4f", help=DIRECTION[find_metric(metric).lower_is_better]),
-        "interval": frame.text("95% interval"), "p_best": frame.share("P(best)", help=f"of those that can be chosen: how often it would be the best on {target} {metric} if its items were drawn again"),
+        "interval": frame.text(interval_label(selection.rows[0].gate.confidence)), "p_best": frame.share("P(best)", help=f"of those that can be chosen: how often it would be the best on {target} {metric} if its items were drawn again"),
         "pareto": st.column_config.CheckboxColumn("In the Pareto set", help="no other is surely better on every axis of the gate"), "dominated": frame.text("Dominated by"),
         "champion": frame.text("Against the champion"),
     }  # fmt: skip
@@ -157,11 +163,12 @@ def rules(result: GateResult) -> None:
         }
         for rule in result.rules
     ]  # fmt: skip
-    frame.table(rows, RULE_COLUMNS, alt=f"Rules of the gate for {result.candidate} against {result.baseline}")
+    columns = RULE_COLUMNS | {"interval": frame.text(interval_label(result.confidence), 140)}
+    frame.table(rows, columns, alt=f"Rules of the gate for {result.candidate} against {result.baseline}")
 
 
 RULE_COLUMNS = {
-    "rule": frame.text("Rule", 325), "holds": frame.text("It", 75), "verdict": frame.text("Verdict", 185), "delta": frame.text("Change", 75), "interval": frame.text("95% interval", 140),
+    "rule": frame.text("Rule", 325), "holds": frame.text("It", 75), "verdict": frame.text("Verdict", 185), "delta": frame.text("Change", 75), "interval": frame.text("Interval", 140),
     "p": frame.text("p", 65, help="a gain: against no change; a guard: against harm of its margin, adjusted"), "n": frame.number("Items", width=60),
     "needed": frame.number("Would decide", width=95, help="about how many items like these would decide"), "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Checkpoint", "%.4f"),
     "mde": frame.number("Smallest visible", "%.4f", help="the smallest true change that these items would show with a power of 80%"),
@@ -191,10 +198,11 @@ def trade_off(stored: Stored) -> None:
     word = "change of " if mode == "change" else ""
     lines = thresholds(stored, x, y) if mode == "change" else []
     titles = f"{word}{x}", f"{word}{y}"
-    st.altair_chart(charts.pareto(rows, titles, lines), alt=f"Scatter of checkpoints with 95% intervals: {titles[0]} across, {titles[1]} up")  # fmt: skip
+    intervals = f"{stored.interval}s"
+    st.altair_chart(charts.pareto(rows, titles, lines), alt=f"Scatter of checkpoints with {intervals}: {titles[0]} across, {titles[1]} up")  # fmt: skip
     sides = [f"{axis}: {DIRECTION[find_metric(axis.rpartition(' ')[2]).lower_is_better]}" for axis in (x, y)]
     told = f"Changes against {stored.baseline}, paired by item; a dashed line is the harm that the gate still allows. " if mode == "change" else "Intervals of values hold the items' own spread: two that overlap can still differ surely, see the change. "  # fmt: skip
-    st.caption(frame.plain(f"{'; '.join(sides)}. Crosses are 95% intervals. {told}"))
+    st.caption(frame.plain(f"{'; '.join(sides)}. Crosses are {intervals}. {told}"))
 
 
 def default_axes(owner: Claim, known: list[str]) -> tuple[str, str]:
@@ -252,7 +260,7 @@ def thresholds(stored: Stored, x: str, y: str) -> list[dict[str, Any]]:
 
 
 def scores(stored: Stored) -> None:
-    """One row a task, role or source and metric; one column a checkpoint: value and 95% interval."""
+    """One row a task, role or source and metric; one column a checkpoint: value and interval."""
     values = loaded.values(*stored.key)
     metrics = list(dict.fromkeys(one.metric for one in values))
     left, right = st.columns(2)
@@ -271,8 +279,10 @@ def scores(stored: Stored) -> None:
         row[one.checkpoint] = f"{one.value:.4f} [{one.low:.4f}, {one.high:.4f}]" if one.low is not None else f"{one.value:.4f}"  # fmt: skip
     order = [stored.baseline, *stored.candidates]
     columns = {"target": frame.text("Task"), "metric": frame.text("Metric"), "better": frame.text("Better is"), "items": frame.number("Items")} | {name: frame.text(name) for name in order}  # fmt: skip
-    frame.table(list(rows.values()), columns, alt="Scores of every checkpoint with 95% intervals", most=24)
-    st.caption("Value and 95% interval, clustered where items belong together; Wilson's for shares of independent items. The baseline stands first.")  # fmt: skip
+    frame.table(
+        list(rows.values()), columns, alt=f"Scores of every checkpoint with {stored.interval}s", most=24
+    )
+    st.caption(f"Value and {stored.interval}, clustered where items belong together; Wilson's for shares of independent items. The baseline stands first.")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.evaluation import baseline_of
+from app.questions import compare_cards
+from app.render import render_gate
 from app.verdicts import (
     compare_all,
     default_baseline,
@@ -22,7 +24,7 @@ from corpus import names
 from corpus.lake import Lake
 from corpus.names import Claim
 from evals.comparison import Verdict
-from evals.gate import Gate
+from evals.gate import Gate, evaluate_gate
 from evals.scorecard import Scorecard
 from evals.select import select
 from tests.app.small_lake import QUESTIONS
@@ -95,6 +97,23 @@ def test_a_gate_makes_no_change_a_claim_where_it_declares_a_margin(cards: dict[s
     plain = {(row.target, row.metric): row.verdict for row in compare_all(one, {"other": other})[0]["other"]}
     assert verdicts[axis] is not Verdict.INCONCLUSIVE
     assert {**verdicts, axis: plain[axis]} == plain
+
+
+def test_intervals_have_the_gate_s_confidence_and_say_which(cards: dict[str, Scorecard]) -> None:
+    one, other = cards["base/4"], cards["replay-30/4"]
+    rules = {"gain": {"holdout/domain": {"bits_per_byte": "improves"}}}
+    gate = Gate.model_validate({**rules, "confidence": 0.8})
+    text, rows, _ = compare_cards(one, other, gate)
+    assert "80% interval" in text and "95%" not in text
+    assert {row["confidence"] for row in rows} == {0.8}
+    by_app = compare_all(one, {"other": other}, gate)[0]["other"]
+    assert [(row.low, row.high) for row in by_app] == [(row["low"], row["high"]) for row in rows]
+    usual, _ = compare_all(one, {"other": other})
+    assert all(a.high - a.low < b.high - b.low for a, b in zip(by_app, usual["other"], strict=True))
+    assert "80% interval" in render_gate(evaluate_gate(gate, one, other))
+    assert "95% interval" in render_gate(evaluate_gate(Gate.model_validate(rules), one, other))
+    narrow, wide = (values({"base": one}, confidence) for confidence in (0.8, 0.95))
+    assert narrow[0].high - narrow[0].low < wide[0].high - wide[0].low  # type: ignore[operator]
 
 
 def test_shares_near_0_and_1_are_not_points(cards: dict[str, Scorecard]) -> None:
