@@ -46,11 +46,15 @@ def open_cards(lake: Lake, owner: Claim) -> dict[str, Scorecard]:
 
 def default_baseline(owner: Claim, cards: Mapping[str, Scorecard]) -> str:
     """The gate's baseline where it was scored, else the base, else the first."""
-    gate = stored_gate(owner)
+    return gate_baseline(stored_gate(owner), cards) or next(iter(cards))
+
+
+def gate_baseline(gate: Gate | None, cards: Mapping[str, Scorecard]) -> str | None:
+    """The scorecard that a gate (without one, the base) is measured from; None where it was not scored."""
     try:
         return baseline_of(gate.baseline if gate else "base_model", cards)
     except UnknownName:
-        return next(iter(cards))
+        return None
 
 
 def select_stored(lake: Lake, owner: Claim, cards: Mapping[str, Scorecard]) -> Selection | None:

@@ -201,7 +201,7 @@ def trade_off(stored: Stored) -> None:
     intervals = f"{stored.interval}s"
     st.altair_chart(charts.pareto(rows, titles, lines), alt=f"Scatter of checkpoints with {intervals}: {titles[0]} across, {titles[1]} up")  # fmt: skip
     sides = [f"{axis}: {DIRECTION[find_metric(axis.rpartition(' ')[2]).lower_is_better]}" for axis in (x, y)]
-    told = f"Changes against {stored.baseline}, paired by item; a dashed line is the harm that the gate still allows. " if mode == "change" else "Intervals of values hold the items' own spread: two that overlap can still differ surely, see the change. "  # fmt: skip
+    told = f"Changes against {stored.baseline}, paired by item{'; a dashed line is the harm that the gate still allows' if any(line.get('limit') for line in lines) else ''}. " if mode == "change" else "Intervals of values hold the items' own spread: two that overlap can still differ surely, see the change. "  # fmt: skip
     st.caption(frame.plain(f"{'; '.join(sides)}. Crosses are {intervals}. {told}"))
 
 
@@ -244,11 +244,13 @@ def absolute(stored: Stored, values: list[verdicts.Value], x: str, y: str) -> li
 
 
 def thresholds(stored: Stored, x: str, y: str) -> list[dict[str, Any]]:
-    """No change on both axes, and the gate's margins where it guards them against this baseline."""
+    """No change on both axes, and the gate's margins where this baseline is the gate's and it guards them."""
     lines: list[dict[str, Any]] = [{"x": 0.0, "label": "no change"}, {"y": 0.0, "label": "no change"}]
     gate: Gate | None = verdicts.stored_gate(stored.owner)
+    if gate is None or verdicts.gate_baseline(gate, stored.cards) != stored.baseline:
+        return lines
     values = {f"{one.target} {one.metric}": one.value for one in loaded.values(*stored.key) if one.checkpoint == stored.baseline}  # fmt: skip
-    for _, target, metric, guard in gate.rules() if gate else []:
+    for _, target, metric, guard in gate.rules():
         axis = f"{target} {metric}"
         if guard is not None and axis in (x, y) and axis in values:
             limit = (1 if METRICS[metric].lower_is_better else -1) * guard.margin.absolute(values[axis])

@@ -372,6 +372,16 @@ def test_a_comparison_against_another_baseline_turns_its_sign(small_lake: Path, 
     assert change("base/4", "replay-30/4") == -change("replay-30/4", "base/4") != 0
 
 
+def test_the_gate_s_limits_are_drawn_from_its_own_baseline_only(small_lake: Path, opened: Any) -> None:
+    drawn = {
+        baseline: shown(opened(small_lake, "scorecards", baseline=baseline)).count(
+            "a dashed line is the harm"
+        )
+        for baseline in ("base/4", "replay-30/4")
+    }
+    assert drawn == {"base/4": 1, "replay-30/4": 0}
+
+
 def test_scores_stand_side_by_side_with_their_intervals(small_lake: Path, opened: Any) -> None:
     table = opened(small_lake, "scorecards", section="Scores").dataframe[0].value
     assert {"base/4", "replay-00/4", "replay-30/4"} <= set(table.columns)
