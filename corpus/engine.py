@@ -79,15 +79,14 @@ def run_calls(calls: Sequence[Call], workers: int, what: str, progress: Progress
                 call.function(*call.arguments)
             advance(call)
         return
-    # A dead worker breaks its whole pool and does not say which call it was on. So the calls that were under way go next,
-    # one by one: the one that kills its worker again is the culprit. Every call has its own second chance.
+    # A dead worker breaks its whole pool and does not say which call it was on; others that were under way, or about to
+    # begin, end with it. So these go next, one by one: what then dies has died of itself, and has one more chance.
     # The longest goes first, so that no worker ends long after the others.
     waiting = sorted(calls, key=lambda call: -call.size)
     while waiting:
         suspects, waiting = _in_pool(waiting, workers, what, advance)
         for call in suspects:
-            lost, unstarted = _in_pool([call], 1, what, advance)
-            if lost or unstarted:
+            if not (_alone(call, what, advance) or _alone(call, what, advance)):
                 raise PartError(
                     f"{what}: the worker on {call.label} died twice (killed, or out of memory). Nothing half-written is left; the same command resumes."
                 )
@@ -95,6 +94,12 @@ def run_calls(calls: Sequence[Call], workers: int, what: str, progress: Progress
             raise PartError(
                 f"{what}: workers die before they start on {waiting[0].label}. The same command resumes."
             )
+
+
+def _alone(call: Call, what: str, advance: Callable[[Call], None]) -> bool:
+    """Run one call in a worker of its own; False if that worker died."""
+    lost, unstarted = _in_pool([call], 1, what, advance)
+    return not (lost or unstarted)
 
 
 def _in_pool(

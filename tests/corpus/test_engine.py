@@ -33,6 +33,24 @@ def die(folder: str, name: str, times: int) -> None:
     write(folder, name)
 
 
+def linger(folder: str, name: str) -> None:
+    """Begin while another call kills its worker, which ends this one too; then die once by itself, then work."""
+    tries = Path(folder, f"{name}.tries")
+    tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
+    if tries.read_text() == "x":
+        time.sleep(60)
+    if tries.read_text() == "xx":
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(folder, name)
+
+
+def die_beside(folder: str, name: str, other: str) -> None:
+    """Kill this process once the other call is under way; the second time work."""
+    while not Path(folder, f"{other}.tries").exists():
+        time.sleep(0.01)
+    die(folder, name, 1)
+
+
 def written(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.suffix != ".tries"}
 
@@ -86,13 +104,19 @@ def test_a_worker_that_dies_once_is_forgiven_each_call_by_itself(tmp_path: Path)
     assert written(tmp_path) == set("abcd")
 
 
+def test_a_call_that_another_took_along_has_its_second_chance_still(tmp_path: Path) -> None:
+    calls = [Call("a", linger, (str(tmp_path), "a")), Call("b", die_beside, (str(tmp_path), "b", "a"))]
+    run_calls(calls, 2, "test")
+    assert written(tmp_path) == set("ab")
+
+
 def test_a_worker_that_dies_twice_is_an_error_that_names_the_part(tmp_path: Path) -> None:
     calls = [Call(f"part {n}", die, (str(tmp_path), n, 9 if n == "b" else 0)) for n in "abc"]
     with pytest.raises(
         PartError, match=r"measure: the worker on part b died twice .*the same command resumes"
     ):
         run_calls(calls, 2, "measure")
-    assert (tmp_path / "b.tries").read_text() == "xx"
+    assert (tmp_path / "b.tries").read_text() == "xxx"  # beside others, and twice alone
     assert _workers() == []
 
 
