@@ -35,6 +35,7 @@ class StepLineage:
     documents: list[dict[str, Any]]
     ledger: dict[str, list[int]]  # tokens per source and epoch up to and with this step
     epochs: dict[str, float]  # readings of each source so far, as `mix` counts them
+    taken: bool  # False: the run has not come so far yet, this is what it will read
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class DocumentLineage:
 
 
 def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
-    """The documents of step `step` (steps count from 1, as checkpoints do). Raises UnknownName beyond the plan."""
+    """The documents of step `step` (steps count from 1, as checkpoints do).
+
+    Raises UnknownName beyond the plan, and beyond the last step of a run that is finished.
+    """
     from mixer.loader import documents_of_step
     from mixer.mix import open_plan
     from mixer.tokenize import open_streams
@@ -55,9 +59,12 @@ def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
     lineage = run_lineage(lake, run_id)
     mixture = lake.get("mixture", lineage["mixture_id"])
     plan = open_plan(mixture)
-    if not 1 <= step <= plan.num_steps:
+    taken, finished = steps_taken(lake, run_id, step)
+    last = taken if finished else plan.num_steps
+    if not 1 <= step <= last:
+        early = f": it ended before the {plan.num_steps} of its plan" if last < plan.num_steps else ""
         raise UnknownName(
-            f"run {lineage['name']!r} has the steps 1 to {plan.num_steps}; there is no step {step}"
+            f"run {lineage['name']!r} has the steps 1 to {last}; there is no step {step}{early}"
         )
     shards = lake.get("token_shards", mixture.parent("token_shards"))
     streams = open_streams(lake, shards, [source.name for source in plan.sources])
@@ -75,7 +82,7 @@ def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
     ledger = plan.consumed(step * plan.global_batch_sequences)
     sizes = {source.name: source.num_sequences * plan.sequence_length for source in plan.sources}
     epochs = {source: sum(tokens) / max(1, sizes[source]) for source, tokens in ledger.items()}
-    return StepLineage(run_id, lineage["name"], step, rows, ledger, epochs)
+    return StepLineage(run_id, lineage["name"], step, rows, ledger, epochs, step <= taken)
 
 
 def lineage_of_document(lake: Lake, document: str) -> DocumentLineage:
@@ -195,6 +202,20 @@ def run_lineage(lake: Lake, run_id: str) -> dict[str, Any]:
 def run_status(lake: Lake, run_id: str) -> dict[str, Any]:
     path = lake.runs / run_id / "status.json"
     return _json(path) if path.exists() else {"status": "running", "last_step": 0}
+
+
+def steps_taken(lake: Lake, run_id: str, asked: int) -> tuple[int, bool]:
+    """How many steps a run has taken, looked for up to `asked`, and whether it is finished.
+
+    The status knows of committed steps; those since then stand in the metrics.
+    """
+    from trainer.run import FINISHED
+
+    status = run_status(lake, run_id)
+    taken, finished = int(status.get("last_step") or 0), status["status"] in FINISHED
+    if asked > taken and not finished:
+        taken = max([taken, *(row["step"] for row in run_metrics(lake, run_id))])
+    return taken, finished
 
 
 def run_metrics(lake: Lake, run_id: str) -> list[dict[str, Any]]:

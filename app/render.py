@@ -308,7 +308,8 @@ def render_step(found: StepLineage, limit: int = 40) -> str:
         if len(found.documents) > limit
         else ""
     )
-    head = f"{found.name} step {found.step}: {len(documents):,} documents. So far: {ledger}"
+    planned = "" if found.taken else ", planned: the run has not taken this step yet"
+    head = f"{found.name} step {found.step}: {len(documents):,} documents{planned}. So far: {ledger}"
     return f"{head}\n{render_table(found.documents[:limit], ['sequence', 'source', 'epoch', 'doc_id', 'tokens'])}{more}"
 
 

@@ -112,6 +112,8 @@ def documents_of_step(owner: Claim, found: queries.StepLineage) -> None:
         ledger = [{"source": source, "step": sources.get(source, 0), "tokens": sum(epochs), "epochs": len(epochs)} for source, epochs in found.ledger.items()]  # fmt: skip
         frame.table(ledger, {"source": frame.text("Source"), "step": frame.number("Tokens of this step"), "tokens": frame.number("Tokens so far"), "epochs": frame.number("Epochs begun")}, alt="Tokens by source in this step and so far")  # fmt: skip
         st.caption("From the plan, not from a log: a resumed run, or one on more machines, saw the same.")
+        if not found.taken:
+            st.caption("Planned: the run has not taken this step yet.")
     with right:
         st.subheader(f"{len(unique):,} documents of this step", anchor=False)
         rows = found.documents[:SHOWN_PIECES]

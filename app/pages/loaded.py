@@ -85,8 +85,9 @@ def _claim(lake: Lake, name: str, version: int) -> Claim:
 # ── lineage and mixture ──
 
 
-@st.cache_data(show_spinner="Asking the plan …", max_entries=32)
+@st.cache_data(show_spinner="Asking the plan …", ttl=60, max_entries=32)
 def step_lineage(root: str, run_id: str, step: int) -> queries.StepLineage:
+    """Not only immutable: a run that goes on takes a step that was planned."""
     return queries.lineage_of_step(_lake(root), run_id, step)
 
 

@@ -12,10 +12,13 @@ import pytest
 from app.profile import Profile
 from app.recipe import LoadedRecipe, load_recipe
 from app.training import planned_runs, scratch_architecture
+from corpus import names
 from corpus.errors import ConfigError
+from corpus.lake import Lake
 from tests.app.command import tilth
 from tests.app.small_lake import write_corpus
 from trainer import config
+from trainer.run_folder import write_status
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,33 @@ def planned(loaded: LoadedRecipe, device: str = "cpu") -> dict[str, Any]:
         name: run.training
         for name, run in planned_runs(loaded, loaded.runs(), Profile(device=device)).items()
     }
+
+
+# ── which steps were taken ──
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"status": "stopped", "last_step": 2}, "has the steps 1 to 2; there is no step 3"),
+        ({"status": "done", "last_step": 4}, ""),
+        ({"status": "interrupted", "last_step": 2}, "planned: the run has not taken this step yet"),
+    ],
+)
+def test_lineage_tells_steps_that_a_run_took_from_those_it_did_not(
+    small_lake: Path, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    shutil.copytree(small_lake, lake.root, symlinks=True)
+    folder = lake.runs / names.resolve(lake, "small/replay-30", "run").id
+    write_status(folder, **changes)
+    lines = (folder / "metrics.jsonl").read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["step"] <= changes["last_step"]]
+    (folder / "metrics.jsonl").write_text("".join(kept), "utf-8")
+    found = tilth("lineage", "small/replay-30/3", "--lake", lake.root)
+    assert found.code == (2 if changes["status"] == "stopped" else 0)
+    assert (said in found.out + found.err) if said else "planned" not in found.out
+    assert "planned" not in tilth("lineage", "small/replay-30/2", "--lake", lake.root).out
 
 
 # ── what is planned ──
