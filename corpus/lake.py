@@ -174,6 +174,16 @@ class Lake:
             )
         return found
 
+    def files(self, manifest: Manifest) -> Path:
+        """The folder of an artifact's files; LakeError unless each of them is, to the byte, what was committed."""
+        home = self.folder(manifest.kind, manifest.id)
+        for name, entry in manifest.files.items():
+            if not _is_whole(home / "files" / name, entry):
+                raise LakeError(
+                    f"the file {home / 'files' / name} is missing or damaged. Restore it, or delete the folder {home}: it is made again."
+                )
+        return home / "files"
+
     def artifacts(self, kind: str) -> list[Manifest]:
         """All committed artifacts of a kind, by id."""
         return [found for id in sorted(self.ids(kind)) if (found := self.find(kind, id))]
@@ -298,6 +308,13 @@ def _staged_json(path: Path, tree: Mapping[str, Any]) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return staging
+
+
+def _is_whole(path: Path, entry: FileEntry) -> bool:
+    try:
+        return path.stat().st_size == entry.bytes and hash_file(path) == entry.hash
+    except OSError:
+        return False
 
 
 def _file_entries(folder: Path) -> dict[str, FileEntry]:

@@ -17,12 +17,14 @@ class Pairs:
 
 
 def read_pairs(lake: Lake, manifest: Manifest | None) -> Pairs | None:
-    """The pairs of a near_duplicates artifact; texts of ids once, not once a pair, and sets as they are asked for."""
+    """The pairs of a near_duplicates artifact; texts of ids once, not once a pair, and sets as they are asked for.
+
+    LakeError where a file is damaged: a kernel that follows a wrong number reads beyond its arrays.
+    """
     if manifest is None:
         return None
     columns = ["content_a", "content_b", "jaccard", "containment"]
     tables = [
         lake.read_part(part, columns, dictionary=columns[:2]) for part in manifest.parts("near_duplicates")
     ]
-    folder = lake.folder("near_duplicates", manifest.id) / "files"
-    return Pairs(pa.concat_tables(tables), LargeBuckets.open(folder))
+    return Pairs(pa.concat_tables(tables), LargeBuckets.open(lake.files(manifest)))

@@ -188,12 +188,16 @@ def _say_what_it_lacks(
 
 
 def held_out_index(lake: Lake, held: Manifest) -> Manifest:
-    """The index of a set's shingles, of its texts and of the documents it was drawn from: where Unicode data are others, it is made again."""
+    """The index of a set's shingles, of its texts and of the documents it was drawn from: where Unicode data are others, it is made again.
+
+    LakeError where a file of it is damaged: a kernel that follows a wrong number reads beyond its arrays.
+    """
     ngram = held.summary.get("ngram", NearDuplicates().ngram)
     identity = {"ngram": ngram, "shingles": dict(shingles_identity())}
     parents = [("holdout", held.id)]
     id = artifact_id("held_out_index", "index", INDEX_VERSION, identity, parents)
     if found := lake.find("held_out_index", id):
+        lake.files(found)
         return found
     staged = lake.stage()
     try:

@@ -119,6 +119,23 @@ def test_staged_files_are_committed_with_their_hashes(lake: Lake) -> None:
     assert list((lake.root / ".staging").iterdir()) == []
 
 
+@pytest.mark.parametrize("change", [b"", b"hell", b"hellO", b"hello!", None])
+def test_files_are_what_was_committed_or_a_lake_error(lake: Lake, change: bytes | None) -> None:
+    staged = lake.stage()
+    (staged / "sub").mkdir()
+    path = staged / "sub" / "a.txt"
+    path.write_text("hello")
+    made = lake.commit(manifest(lake), staged)
+    path = lake.files(made) / "sub" / "a.txt"
+    assert path.read_text() == "hello"
+    if change is None:
+        path.unlink()
+    else:
+        path.write_bytes(change)
+    with pytest.raises(LakeError, match=r"sub/a\.txt is missing or damaged.*it is made again"):
+        lake.files(made)
+
+
 def test_a_moved_lake_is_the_same_lake(lake: Lake, tmp_path: Path) -> None:
     made = lake.commit(manifest(lake))
     lake.root.rename(tmp_path / "elsewhere")

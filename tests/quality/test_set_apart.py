@@ -369,6 +369,24 @@ def test_an_index_is_not_made_of_a_set_whose_documents_are_gone(tmp_path: Path) 
     assert lake.artifacts("held_out_index") == []
 
 
+def test_a_damaged_index_is_a_lake_error_and_is_made_again_once_it_is_deleted(tmp_path: Path) -> None:
+    draw = random.Random(4)
+    write_files(
+        tmp_path, {"law": [[prose(draw) for _ in range(6)]], "web": [[prose(draw) for _ in range(6)]]}
+    )
+    lake = Lake.open(tmp_path / "lake")
+    held = drawn(lake, tmp_path)
+    (index,) = lake.artifacts("held_out_index")
+    home = lake.folder("held_out_index", index.id)
+    postings = home / "files" / "index" / "postings.npy"
+    data = postings.read_bytes()
+    postings.write_bytes(data[:-8] + b"\xff" * 7 + b"\x7f")  # beyond the documents: a kernel would read there
+    with pytest.raises(LakeError, match=r"postings\.npy is missing or damaged"):
+        set_apart.held_out_index(lake, held)
+    shutil.rmtree(home)
+    assert set_apart.held_out_index(lake, held) == index and postings.read_bytes() == data
+
+
 # ── frozen sets ──
 
 
