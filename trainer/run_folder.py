@@ -73,11 +73,21 @@ def write_config(
         return
     tree = {"run_id": run_id, "identity": dict(identity), "circumstance": dict(circumstance)}
     staging = path.with_name(".run.yaml.tmp")
+    plain = json.loads(json.dumps(tree))
     staging.write_text(
-        yaml.safe_dump(json.loads(json.dumps(tree)), sort_keys=False, allow_unicode=True, width=120), "utf-8"
+        yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120), "utf-8"
     )
     os.replace(staging, path)
     sync_folder(folder)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text: PyYAML leaves bare what is a number to a reader of YAML 1.2, such as the id 123e12 and the name 0089."""
+
+
+_Dumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+)
 
 
 def compare_config(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
