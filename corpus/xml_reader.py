@@ -2,12 +2,16 @@
 
 Nothing outside the file is ever read, and entities that expand others are refused. After a place that is not well-formed the
 next element of the record's name is looked for, so one broken record costs one record. So does a refused entity.
+
+A record that lacks its end swallows those after it. What was fed since a record began is therefore held, and looked through
+again where it turns out to be broken, or is so long that it must be let go of while another seems to begin inside of it.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 from xml.parsers import expat
@@ -17,11 +21,17 @@ from corpus.records import Item, Reading, Reject
 from corpus.xml_paths import parse_path
 from corpus.xml_records import CONTROL, NOT_TEXT, RecordCollector, Refused
 
-_SLICE = 64 << 10
+_SLICE = (
+    16 << 10
+)  # what a parser is fed at a time: no more is copied where a document ends in the middle of it
 _MAX_TAG = 1 << 20  # bytes of one tag, attributes and all; expat keeps an unfinished one in memory
 _MAX_ENTITY = 64  # characters that an entity of the file's own may stand for: a sign or a name, not a bomb
 _MAX_ERRORS = 100_000
-_MAX_REREAD = 8  # times the bytes a record may have, in all: what is looked through again after damage
+_MAX_NAME = 256  # bytes of a tag up to the end of its name
+_MIN_LIMIT = 1 << 20  # bytes; a record of a shorter limit may have this much of markup all the same
+# Bytes that may be looked through again after damage, for each byte that lies before it and each that a record may have: the
+# work stays linear in the file, and damage in one place leaves enough for the next.
+_REREAD = 8
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
 _CONTROL_PATTERN = re.compile(b"[" + re.escape(_CONTROLS) + b"]")
 _DECLARATION = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*['\"]([A-Za-z0-9._-]+)")
@@ -103,29 +113,40 @@ class _XmlStream:
 
     def __init__(self, reading: Reading):
         self._path = parse_path(reading.text_field)
-        name = None if self._path.last in ("", "*") else re.escape(self._path.last.encode())
-        self._next_record = name and re.compile(rb"<(?:[\w.-]+:)?" + name + rb"(?=[\s/>])")
+        self._next_record = _tag_of(self._path.last)
         self._collector = RecordCollector(reading, lambda: self._parser.CurrentByteIndex)
-        self._held = _Held(reading.max_record_bytes)
+        self._max_bytes, limit = reading.max_record_bytes, max(reading.max_record_bytes, _MIN_LIMIT)
+        self._max_reach, self._may_reread = 2 * limit, _REREAD * limit
+        self._waiting: deque[bytes] = deque()  # what was fed, and is to be looked at again
+        self._held = _Held()
         self._parser: Any = None
-        self._errors, self._may_reread = 0, _MAX_REREAD * reading.max_record_bytes
+        self._above: tuple[str, ...] = ()  # the elements that the document at hand is taken to be in
+        self._errors = 0
         self._carry = b""
         self.stopped = False
         self._open_parser()
 
     def feed(self, data: bytes) -> Iterator[Item]:
-        """The records that end in this slice."""
-        data, self._carry = self._carry + data, b""
-        while data and not self.stopped:
-            data = self._seek(data) if self._parser is None else self._parse(data)
-        yield from self._drain()
+        """The records that end in this slice, or in what waits."""
+        self._waiting.append(data)
+        while self._waiting and not self.stopped:
+            data = self._waiting.popleft()
+            if self._parser is None:
+                self._seek(data)
+            elif data:
+                self._parse(data)
+            yield from self._drain()
 
     def finish(self, damage: str | None) -> Iterator[Item]:
         """What the end of the file adds: the damage, an unfinished record, or that there was no record at all."""
-        if damage:
-            self._collector.reject(damage)
-        while not damage and not self.stopped and self._parser is not None and self._held.fed:
-            yield from self.feed(self._parse(b"", final=True))
+        if damage and (self._parser is None or not self._collector.in_record):
+            self._stop(damage)
+        while not self.stopped and self._parser is not None and self._held.fed:
+            if damage:
+                self._cut_off(damage)
+            else:
+                self._parse(b"", final=True)
+            yield from self.feed(b"")
         nothing = not self._collector.count and self._collector.met_element
         yield from self._drain()
         if nothing:
@@ -135,8 +156,8 @@ class _XmlStream:
         found, self._collector.ready = self._collector.ready, []
         return found
 
-    def _open_parser(self, above: tuple[str, ...] = ()) -> None:
-        self._collector.begin_document(above)
+    def _open_parser(self) -> None:
+        self._collector.begin_document(self._above)
         self._held.clear()
         parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
@@ -147,85 +168,136 @@ class _XmlStream:
         parser.EntityDeclHandler, parser.ExternalEntityRefHandler = _check_entity, _refuse_entity
         self._parser = parser
 
-    def _parse(self, data: bytes, final: bool = False) -> bytes:
-        """Feed the parser; returns what is to be looked at again."""
-        parser = self._parser
-        self._held.add(data)
+    def _parse(self, data: bytes, final: bool = False) -> None:
+        parser, held = self._parser, self._held
+        held.add(data)
         try:
             parser.Parse(data, final)
         except Refused as refused:
             return self._pass_over(refused.reason, parser.CurrentByteIndex)
         except expat.ExpatError as error:
             return self._recover(error.code, parser.ErrorByteIndex)
-        if self._held.fed - parser.CurrentByteIndex > _MAX_TAG + _SLICE:
-            return self._recover(0, self._held.fed)
-        self._held.keep_from(self._collector.began if self._collector.in_record else self._held.fed)
+        if held.fed - parser.CurrentByteIndex > _MAX_TAG + _SLICE:
+            return self._recover(0, held.fed)
+        if not self._collector.in_record:
+            held.keep_from(parser.CurrentByteIndex)  # a tag that began may be a further document's
+        elif held.fed - self._collector.began > self._reach():
+            self._check_length()
+        else:
+            held.keep_from(self._collector.began)
         if final:
             self._parser = None
-        return b""
 
-    def _pass_over(self, reason: str, place: int) -> bytes:
+    # ── damage ──
+
+    def _reach(self) -> int:
+        """How long a record may be that holds others: the less is left to look through again, the shorter."""
+        left = self._may_reread + _REREAD * self._collector.began
+        return max(_SLICE, min(self._max_reach, left // 4))
+
+    def _check_length(self) -> None:
+        """A record beyond the reach lacks its end if another seems to begin in it; else it is only long, and let go of."""
+        held = self._held
+        nested = held.find(self._next_record, self._collector.began + 1) if self._next_record else None
+        if nested is None:
+            held.keep_from(held.fed - _MAX_NAME)
+        else:
+            length = held.fed - self._collector.began
+            self._reject("record_too_long" if length > self._max_bytes else "invalid_xml")
+            self._go_on(held.fed, nested)
+
+    def _pass_over(self, reason: str, place: int) -> None:
         """After what is refused the next record is looked for, by a parser that knows none of the file's own entities.
 
         What is refused in the file's own declarations costs no record; one that uses them is refused in its turn.
         """
-        if reason != "xml_entity" or self._next_record is None or self._errors >= _MAX_ERRORS:
+        in_record, of_entity = self._collector.in_record, reason == "xml_entity"
+        if self._next_record is None or not (in_record or of_entity):
             return self._stop(reason)
-        if self._collector.in_record:
-            self._collector.reject(reason)
-        self._errors += 1
-        self._collector.entities_refused = True
-        self._parser = None
-        return self._held.after(max(place, 1))
+        self._reject(reason if in_record else None)
+        self._collector.entities_refused |= of_entity
+        self._go_on(place, self._collector.began + 1 if in_record else place)
 
-    def _stop(self, reason: str) -> bytes:
-        self._collector.reject(reason)
-        self.stopped = True
-        return b""
-
-    def _recover(self, code: int, place: int) -> bytes:
+    def _recover(self, code: int, place: int) -> None:
         """After an error at a byte: a further document, or else the next place where a record begins.
 
         That place is looked for from the beginning of the record at hand: if its end is what is missing, the records
         after it seemed to be inside of it.
         """
         if code in _AFTER_ROOT:
-            rest = self._held.after(place)
-            self._open_parser()
-            return rest
+            self._look_again(place)
+            return self._open_parser()
         in_record = self._collector.in_record
         if code == _NO_ELEMENTS and not self._collector.met_element:
             self._parser = None
-            return b""
-        if in_record or not self._errors:  # later errors between records are the first one's
-            self._collector.reject("truncated_file" if code in _CUT_OFF else "invalid_xml")
+            return
+        reason = "truncated_file" if code in _CUT_OFF else "invalid_xml"
+        # later errors between records are the first one's
+        self._reject(reason if in_record or not self._errors else None)
+        if code in _CUT_OFF and not in_record:
+            place = self._held.fed  # what the end of the file cuts off, such as a comment, holds no record
+        self._go_on(place, self._collector.began + 1 if in_record else place)
+
+    def _cut_off(self, damage: str) -> None:
+        """After what is not there a record without its end may be at hand, or one that ends where the damage begins."""
+        in_record, place = self._collector.in_record, self._held.fed
+        self._reject(damage if in_record else None)
+        self._go_on(place, self._collector.began + 1 if in_record else place)
+
+    def _reject(self, reason: str | None) -> None:
+        """Count an error, which may be that of a record."""
+        if reason:
+            self._collector.reject(reason)
         self._errors += 1
+
+    def _stop(self, reason: str) -> None:
+        self._collector.reject(reason)
+        self.stopped = True
+
+    def _go_on(self, place: int, back: int) -> None:
+        """Look for the next record from `back` where that is held and may be looked through again, else from `place`."""
         if self._errors > _MAX_ERRORS:
             return self._stop("corrupt_file")
-        if in_record and self._may_reread > 0 and self._held.holds(self._collector.began):
-            self._may_reread -= place - self._collector.began
-            place = self._collector.began + 1
+        if self._held.holds(back) and place - back <= self._may_reread + _REREAD * back:
+            self._may_reread -= place - back
+            place = back
+        self._look_again(max(place, 1))
         self._parser = None
-        return self._held.after(max(place, 1))
 
-    def _seek(self, data: bytes) -> bytes:
-        found = self._next_record.search(data) if self._next_record else None
+    def _look_again(self, place: int) -> None:
+        """What was fed from a place on waits; what is before it is done with."""
+        self._may_reread += _REREAD * place
+        self._waiting.extendleft(reversed(self._held.after(place)))
+
+    def _seek(self, data: bytes) -> None:
+        """Begin a document at the next record's tag, if it is in this slice."""
+        if self._next_record is None:
+            return
+        data = self._carry + data
+        found = self._next_record.search(data)
         if found is None:
-            self._carry = data[-256:] if self._next_record else b""
-            return b""
-        self._open_parser(self._path.above)
-        return data[found.start() :]
+            self._carry = data[-_MAX_NAME:]
+            return
+        self._carry, self._above = b"", self._path.above
+        self._open_parser()
+        self._waiting.appendleft(data[found.start() :])
+
+
+def _tag_of(name: str) -> re.Pattern[bytes] | None:
+    """The beginning of an element's tag, with any prefix; None where any element is meant."""
+    if name in ("", "*"):
+        return None
+    return re.compile(rb"<(?:[\w.-]+:)?" + re.escape(name.encode()) + rb"(?=[\s/>])")
 
 
 class _Held:
-    """The bytes of the document since the record at hand began, as far as they are no more than a record may have."""
+    """The bytes of the document from the record at hand on, in the slices that were fed."""
 
-    def __init__(self, max_bytes: int):
-        self._max_bytes = max_bytes
+    def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        self._slices: list[bytes] = []
+        self._slices: deque[bytes] = deque()
         self._first = self.fed = 0  # the place of the first byte held, and of the end
 
     def add(self, data: bytes) -> None:
@@ -233,18 +305,24 @@ class _Held:
         self.fed += len(data)
 
     def keep_from(self, place: int) -> None:
-        """Let go of what is before the slice of a place, and of everything where that is still too much."""
-        while self._slices and (
-            self._first + len(self._slices[0]) <= place or self.fed - self._first > 2 * self._max_bytes
-        ):
-            self._first += len(self._slices.pop(0))
+        """Let go of the slices before the one in which a place is."""
+        while self._slices and self._first + len(self._slices[0]) <= place:
+            self._first += len(self._slices.popleft())
 
     def holds(self, place: int) -> bool:
         return self._first <= place
 
-    def after(self, place: int) -> bytes:
+    def after(self, place: int) -> list[bytes]:
         """What was fed from a place on, as far as it is held."""
-        return b"".join(self._slices)[max(0, place - self._first) :]
+        self.keep_from(place)
+        first, *others = self._slices or [b""]
+        return [first[max(0, place - self._first) :], *others]
+
+    def find(self, pattern: re.Pattern[bytes], place: int) -> int | None:
+        """Where a pattern is first met at a place held or after it."""
+        start = max(place, self._first)
+        found = pattern.search(b"".join(self._slices), start - self._first)
+        return found and self._first + found.start()
 
 
 def _check_entity(name: str, is_parameter: bool, value: str | None, *_place: Any) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from corpus import xml_reader as module
 from corpus.readers import Record, Reject
 
 Read = Callable[..., list[Any]]
@@ -78,3 +83,108 @@ BOMB = "<!DOCTYPE r [<!ENTITY a 'ha'>" + "".join(f"<!ENTITY {y} '{f'&{x};' * 10}
 )  # fmt: skip
 def test_xml_files(read: Read, data: str | bytes, found: list[Any]) -> None:
     assert read("a.xml", data, text_field=".//s") == found
+
+
+# ── ends that are missing ──
+
+DOC = "<doc><p>{} " + "good text here " * 4 + "</p></doc>\n"
+BROKEN = {"no end": "<doc><p>its end is missing\n", "no end of a part": "<doc><p>lost</doc>\n", "a sign": "<doc>a & b</doc>\n", "half a tag": "<doc><p cla\n", "half a section": "<doc><![CDATA[lost\n", "half a comment": "<doc><!-- lost\n"}  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("limit", [2_000, 32 << 20])
+def test_a_broken_record_costs_itself_whatever_follows(read: Read, broken: str, limit: int) -> None:
+    data = "<r>\n" + DOC.format("one") * 10 + BROKEN[broken] + DOC.format("two") * 40_000 + "</r>"
+    found = read("a.xml", data, text_field=".//doc", max_record_bytes=limit)
+    assert [item[:3] for item in found[:10]] == ["one"] * 10
+    assert [item for item in found if isinstance(item, tuple)] == [found[10]]
+    assert len(found) == 10 + 1 + 40_000
+
+
+def test_what_stands_before_damage_is_read_in_spite_of_a_missing_end(read: Read) -> None:
+    data = f"<r>{DOC.format('one')}{BROKEN['no end']}{DOC.format('two') * 9}<doc>no end here".encode()
+    packed = zstandard.ZstdCompressor().compressobj()
+    cut = packed.compress(data) + packed.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    found = read("a.xml.zst", cut, text_field=".//doc")
+    assert [item if isinstance(item, tuple) else item[:3] for item in found] == [
+        "one", (1, "truncated_file"), *["two"] * 9, (11, "truncated_file")
+    ]  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(st.lists(st.sampled_from([None, None, *BROKEN.values()]), max_size=60), st.integers(10, 400))
+def test_every_good_record_is_read_between_broken_ones(
+    items_of: ItemsOf, tmp_path_factory: Any, broken: list[str | None], apart: int
+) -> None:
+    good = DOC.format("x" * apart)
+    data = "<r>\n" + "".join((bad or "") + good for bad in broken) + "</r>"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_SLICE", 256)
+        patch.setattr(module, "_MIN_LIMIT", 1000)
+        path = tmp_path_factory.mktemp("xml") / "a.xml"
+        items = items_of(path, data, text_field=".//doc", max_record_bytes=1000)
+    assert sum(isinstance(item, Record) for item in items) == len(broken)
+    assert (
+        sum(isinstance(item, Reject) for item in items) == sum(bad is not None for bad in broken)
+        or not broken
+    )
+
+
+def test_a_record_that_is_only_long_costs_itself_and_those_below_it_know_what_is_above(
+    tmp_path: Path, items_of: ItemsOf
+) -> None:
+    long = "<doc>" + "<p>too much of it</p>" * 200_000 + "</doc>"
+    items = items_of(
+        tmp_path / "a.xml", f"<r url='u'><doc>one</doc>{long}<doc>two</doc></r>", text_field=".//doc", url_field="@url", max_record_bytes=1000
+    )  # fmt: skip
+    assert items == [Record(0, "one", url="u"), Reject(1, "record_too_long"), Record(2, "two", url="u")]
+
+
+def test_a_record_may_hold_others_and_much_besides_its_text(read: Read) -> None:
+    inside = "<doc>in</doc>" + "<!-- not text -->" * 20_000
+    data = f"<r><doc>{inside}</doc><doc>two</doc></r>"
+    assert read("a.xml", data, text_field=".//doc", max_record_bytes=1000) == ["in", "two"]
+
+
+def test_many_broken_records_in_one_file_cost_themselves(read: Read) -> None:
+    bad, good = "<doc><p>" + "x" * 20_000, "<doc><p>good text here</p></doc>\n"
+    found = read("a.xml", f"<r>{(bad + good) * 300}</r>", text_field=".//doc", max_record_bytes=100_000)
+    assert sum(isinstance(item, str) for item in found) == 300
+    assert len(found) == 600
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["<doc>a law</doc>\n", "<doc>no end\n", "<doc>no end\n" + "<doc>a law</doc>\n" * 20, "<doc>", "<doc>a & b</doc>", "<doc><a>" * 50 + "</doc>"],
+)  # fmt: skip
+def test_what_damage_costs_is_as_the_size_of_the_file(
+    read: Read, unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in what is fed to a parser, which a copy stands for too."""
+    monkeypatch.setattr(module, "_MIN_LIMIT", 50_000)
+
+    def fed(size: int) -> int:
+        total = 0
+        add = module._Held.add
+
+        def count(held: module._Held, data: bytes) -> None:
+            nonlocal total
+            total += len(data)
+            add(held, data)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module._Held, "add", count)
+            read(
+                "a.xml", "<r>\n<doc>no end\n" + unit * (size // len(unit)) + "</r>", text_field=".//doc", max_record_bytes=50_000
+            )  # fmt: skip
+        return total
+
+    small, large = fed(300_000), fed(1_200_000)
+    assert large < 5 * small
+
+
+def test_after_damage_a_path_still_knows_what_stood_above(read: Read) -> None:
+    data = "<d><b><p>one</p><p>a & b</p> <p>two</p><p>three</p></b><p>not this</p><b><p>four</p></b></d>"
+    found = read("a.xml", data, text_field="b/p")
+    assert found[:4] == ["one", (1, "invalid_xml"), "two", "three"]
+    assert found[-1] == "four"
