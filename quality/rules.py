@@ -19,7 +19,7 @@ from pydantic import field_validator, model_validator
 
 from corpus.config import Section, Share, identity, parse_count, parse_share
 from corpus.errors import ConfigError, did_you_mean
-from corpus.schema import DATASETS, MEASURED_SIGNALS
+from corpus.schema import DATASETS, HELD_OUT_SIGNALS, MEASURED_SIGNALS
 
 # signal → (name of the failure below min, name of the failure above max); others are <signal>_too_low / _too_high
 FAILURES: dict[str, tuple[str, str]] = {
@@ -117,13 +117,16 @@ class Rule:
     threshold: Any
 
     def fails(self) -> pl.Expr:
-        """True where the document fails; a missing value fails no bound. Metadata is text: a number is read from it."""
+        """True where the document fails; a missing value fails no bound. Metadata is text: a number is read from it.
+
+        `nan` is no value: polars holds it to be greater than any number.
+        """
         column = pl.col(self.signal)
         if self.kind in ("allow", "deny"):
             listed = column.is_in(list(self.threshold))
             return (~listed if self.kind == "allow" else listed).fill_null(False)
         if self.signal.startswith(METADATA) and not isinstance(self.threshold, str):
-            column = column.cast(pl.Float64, strict=False)
+            column = column.cast(pl.Float64, strict=False).fill_nan(None)
         bound = pl.lit(self.threshold)
         return (column < bound if self.kind == "min" else column > bound).fill_null(False)
 
@@ -221,6 +224,11 @@ def check_signal(signal: str, bound: Bound | None, where: str) -> None:
             else f"{did_you_mean(signal, SIGNALS)} `tilth sql 'DESCRIBE signals'` lists them."
         )
         raise ConfigError(f"{where}: there is no signal {signal!r} to make a rule of.{more}")
+    if signal in HELD_OUT_SIGNALS and bound is not None:
+        raise ConfigError(
+            f"{where}: {signal} cannot be ruled on: held-out documents themselves would fail, and count as lost. "
+            "What is near them is left out without a rule, as near_held_out."
+        )
     if bound is not None:
         _check_form(signal, bound, where)
 

@@ -118,7 +118,6 @@ UNMEASURED: dict[str, tuple[dict[str, Any], str]] = {
         r"curation\.overrides\.law: num_tokens .*Add tokenizer: ",
     ),
     "tokens to keep": ({"near_duplicates": {"keep": ["num_tokens"]}}, r"near_duplicates\.keep: num_tokens "),
-    "held out": ({"rules": {"held_out_jaccard": {"max": 0.3}}}, r"held_out_jaccard .*Add holdout: "),
     "held out to keep": ({"near_duplicates": {"keep": ["held_out_containment"]}}, "Add holdout: "),
 }
 

@@ -57,6 +57,13 @@ def test_metadata_is_text_and_a_number_is_read_from_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["min", "max"])
+def test_metadata_that_is_no_number_fails_no_bound(kind: str) -> None:
+    values = ["nan", "NaN", "-nan", "x", "", None]
+    assert fails(Rule("r", "metadata.level", kind, 0.5), values) == [False] * len(values)
+    assert fails(Rule("r", "metadata.level", kind, 0.5), ["inf", "-inf"]) == [kind == "max", kind == "min"]
+
+
 def test_dates_are_compared_as_days() -> None:
     rule = Rule("r", "date", "min", "2020-01-01")
     assert fails(rule, ["2019-12-31", "2020-01-01", None]) == [True, False, False]
@@ -173,7 +180,7 @@ def test_any_rule_can_be_switched_off(signal: str) -> None:
 def test_what_is_a_rule_passes() -> None:
     for signal, bound in (
         ("num_words", {"min": 5}), ("short_line_ratio", {"max": 0.5}), ("language", {"allow": ["en"], "min_score": 0.5}), ("url", {"deny": ["x"]}),
-        ("date", {"min": "2020-01-01"}), ("metadata.court", {"allow": ["high"]}), ("metadata.level", {"min": 2}), ("held_out_partner", {"deny": ["x"]}),
+        ("date", {"min": "2020-01-01"}), ("metadata.court", {"allow": ["high"]}), ("metadata.level", {"min": 2}),
     ):  # fmt: skip
         check(signal, **bound)
 
@@ -187,7 +194,12 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a share of words": ("num_words", {"min": "5%"}, "num_words is a count; 0.05 is not a whole number"),
     "half a thousandth": ("num_words", {"min": "1.0005k"}, "is not a count"),
     "more than all": ("list_ratio", {"max": "130%"}, "is not a share"),
-    "an id with a bound": ("held_out_partner", {"min": 1}, "held_out_partner is text"),
+    "nearness to what is held out": (
+        "held_out_jaccard",
+        {"max": 0.3},
+        "held_out_jaccard cannot be ruled on.*near_held_out",
+    ),
+    "a held-out partner": ("held_out_partner", {"deny": ["x"]}, "held_out_partner cannot be ruled on"),
     "a list of none": ("num_words", {"deny": []}, "num_words is a number"),
     "days in a list": ("date", {"deny": ["2020-01-01"]}, "date is a day; use min or max"),
     "a certainty that is no number": ("language", {"min_score": float("nan")}, "is not a share"),
