@@ -18,7 +18,9 @@ from corpus.records import MAX_DEPTH, Item, Reading, RecordMaker, Reject, too_de
 
 _HEAD = 1 << 20  # bytes looked at to tell lines from a document
 _WINDOW = 64 << 10  # characters
-_MAX_REREAD = 8  # times the bytes a record may have, in all: what is looked through again after damage
+# Characters that may be looked through again after damage, for each that lies before it and each that a record may have: the
+# work stays linear in the file, and damage in one place leaves enough for the next.
+_REREAD = 8
 _MAX_DIGITS = 4300  # of an integer that Python reads and writes as text
 
 
@@ -106,7 +108,7 @@ _SEPARATORS = re.compile(r"[\s,]*")
 _BEGINNING = re.compile(
     r"\s*|-?[0-9.eE+-]{0,99}|t(r(ue?)?)?|f(a(lse?|l)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]{0,7}|\\?u?[0-9a-fA-F]{0,4}"
 )
-_NEXT_OBJECT = re.compile(r"\}\s*[,\n]\s*\{|\n\{")
+_NEXT_OBJECT = re.compile(r"\}[^\S\n]*+[,\n][\s,]*+\{|\n\{")  # nothing is given back: linear in any text
 
 
 class _Values:
@@ -115,7 +117,7 @@ class _Values:
     def __init__(self, content: Content, reading: Reading):
         self._content, self._texts = content, _Texts(content)
         self._maker, self._limit = RecordMaker(reading), reading.max_record_bytes
-        self._may_reread = _MAX_REREAD * reading.max_record_bytes
+        self._may_reread = _REREAD * reading.max_record_bytes
         self._window, self._at = "", 0
         self._in_array = False
 
@@ -187,7 +189,9 @@ class _Values:
             return "nested_too_deep"
         if not self._may_go_on(error):
             return "invalid_json"
-        return (self._content.damage or "truncated_file") if self._texts.ended else "record_too_long"
+        if self._texts.ended:
+            return self._content.damage or "truncated_file"
+        return "record_too_long" if len(self._window) - self._at > self._limit else "invalid_json"
 
     def _skip(self, reason: str) -> str:
         """Move to the next place where an object begins after another has ended, or to the end."""
@@ -195,7 +199,8 @@ class _Values:
             # an error costs a look through the window up to it (for its line number), so a long window is given back
             self._may_reread -= len(self._window)
             self._texts.give_back(self._window[self._at + _WINDOW :])
-            self._window, self._at = self._window[self._at : self._at + _WINDOW], 0
+            self._window = self._window[: self._at + _WINDOW]
+            self._drop()
         self._at += 1
         while not (found := _NEXT_OBJECT.search(self._window, self._at)):
             self._at = max(self._at, len(self._window) - 1024)  # the place may lie across two windows
@@ -208,13 +213,20 @@ class _Values:
     def _grow(self) -> bool:
         """Take in as much again, as far as a value may go; False where it may not, or there is no more."""
         size = len(self._window) - self._at
-        return size <= min(self._limit, max(self._may_reread, _WINDOW)) and self._fill(max(size, _WINDOW))
+        reach = max(_WINDOW, (self._may_reread + _REREAD * self._at) // 4)
+        return size <= min(self._limit, reach) and self._fill(max(size, _WINDOW))
 
     def _fill(self, size: int = _WINDOW) -> bool:
         """Drop what is behind and take in `size` characters more; False where there are none."""
         more = self._texts.take(size)
-        self._window, self._at = self._window[self._at :] + more, 0
+        self._drop()
+        self._window += more
         return bool(more)
+
+    def _drop(self) -> None:
+        """What is behind is done with."""
+        self._may_reread += _REREAD * self._at
+        self._window, self._at = self._window[self._at :], 0
 
 
 class _Texts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus import json_reader as module
 from corpus.readers import Record, Reject
 
 Read = Callable[..., list[Any]]
@@ -101,3 +103,66 @@ def test_a_json_array_is_read_as_json_reads_it_whatever_the_blocks(
     )
     items = items_of(tmp_path_factory.mktemp("json") / "a.json", whole)
     assert [item.text for item in items if isinstance(item, Record)] == texts == [text for item, text in zip(items, texts, strict=True) if item]  # fmt: skip
+
+
+# ── damage ──
+
+
+@pytest.mark.parametrize(
+    "between", [",", "\n", " , ", "\n,\n", ",\n\n", "\n \n", " \n", "\t,\r\n", ",\n" + " " * 1000]
+)
+def test_the_next_object_is_found_after_any_separator(read: Read, between: str) -> None:
+    data = f'[{{"text": "one"}}, {{"text": bad}}{between}{{"text": "two"}}]'
+    assert read("a.json", data) == ["one", (1, "invalid_json"), "two"]
+
+
+def test_a_brace_among_words_begins_no_object(read: Read) -> None:
+    assert read("a.json", '[{"text": bad} {"text": "no"} x, {"text": "no"}, {"text": "two"}]') == [(0, "invalid_json"), "two"]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1_000, 200_000])
+def test_broken_records_of_any_number_cost_no_good_one(read: Read, size: int) -> None:
+    bad, good = f'{{"text": "{"x" * size}", "n": bad}}', f'{{"text": "{"y" * (size // 2)}"}}'
+    found = read("a.json", f"[{','.join([bad, good] * 60)}]", max_record_bytes=1_000_000)
+    assert found == [(i, "invalid_json") if i % 2 == 0 else "y" * (size // 2) for i in range(120)]
+
+
+def test_a_value_without_its_end_costs_itself_alone(read: Read) -> None:
+    bad, good = '{"a": [1,', f'{{"text": "{"y" * 90_000}"}}'
+    data = "[" + ",\n".join([bad, *[good] * 12] * 30) + "]"
+    found = read("a.json", data, max_record_bytes=500_000)
+    assert sum(isinstance(item, str) for item in found) == 30 * 12
+    assert len(found) == 30 * 13
+
+
+@pytest.mark.parametrize(
+    "unit", [" ", "\n", "}", "}\n", "}\n ", "},", "} ,", "{", "\n{" + " " * 50, '{"a":[', '\n{"a":[' + "1," * 200, '},\n{"a' + "a" * 50, "[", '\n{"text": "one"},\n{"text": bad}']
+)  # fmt: skip
+def test_what_hostile_text_costs_is_as_its_size(
+    read: Read, unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A place where an object begins is looked for in time as the text's length; what is decoded is counted."""
+
+    def decoded(size: int) -> int:
+        total = 0
+        decode = module._Values._decode
+
+        def count(values: Any) -> Any:
+            nonlocal total
+            total += len(values._window) - values._at
+            return decode(values)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module._Values, "_decode", count)
+            read("a.json", '[{"text": bad}' + unit * (size // len(unit)) + "x", max_record_bytes=20_000)
+        return total
+
+    small, large = decoded(150_000), decoded(600_000)
+    assert large < 6 * max(small, 100_000)
+
+
+@pytest.mark.parametrize("hostile", ["}" + "\n" * 400_000, "}\n" * 200_000, "} " * 200_000, "}" * 400_000])
+def test_looking_for_an_object_takes_no_time_of_its_own(hostile: str) -> None:
+    began = time.perf_counter()
+    assert module._NEXT_OBJECT.search(hostile + "x") is None
+    assert time.perf_counter() - began < 2  # a tenth of a second; hours where it is quadratic
