@@ -118,9 +118,9 @@ def versions(lake: Lake, name: str) -> list[Claim]:
 
 
 def recipe_names(lake: Lake) -> list[str]:
-    return sorted(
-        path.name for path in (lake.root / "names").glob("*") if path.is_dir() and NAME.fullmatch(path.name)
-    )
+    """The names that have a version; a folder without one is being claimed."""
+    found = {path.parents[1].name for path in (lake.root / "names").glob("*/*/claim.json")}
+    return sorted(name for name in found if NAME.fullmatch(name))
 
 
 def attach(lake: Lake, owner: Claim, kind: str, id: str, key: str = "") -> None:

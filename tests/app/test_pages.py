@@ -43,6 +43,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Any:
     def open_page(lake: Path, page: str, **query: str) -> AppTest:
         monkeypatch.setenv(LAKE_VARIABLE, str(lake))
         test = AppTest.from_file(str(MAIN), default_timeout=60).run()
+        assert not test.exception, [found.value for found in test.exception]
         if page != "overview":
             test.switch_page(f"pages/{page}.py")
         for name, value in query.items():
@@ -109,6 +110,13 @@ def test_a_page_of_a_version_that_has_nothing_yet_names_what_is_missing(
     assert "tilth" in said or page == "sql"
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_name_that_is_being_claimed_is_no_recipe_yet(tmp_path: Path, opened: Any, page: str) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    (lake.root / "names" / "demo" / "1").mkdir(parents=True)
+    assert "tilth run" in shown(opened(lake.root, page))
+
+
 @pytest.mark.parametrize("page", ["overview", "mixture", "training", "scorecards", "lineage"])
 def test_a_page_of_a_version_without_training_names_the_versions_that_have_it(
     small_lake: Path, tmp_path: Path, opened: Any, page: str
@@ -141,8 +149,12 @@ def test_a_page_of_a_damaged_lake_shows_a_message_and_no_traceback(
         for path in (lake / folder).rglob("*.*"):
             if path.suffix in (".parquet", ".json", ".jsonl"):
                 path.write_bytes(path.read_bytes()[:7])
-    shown(opened(lake, page))
-    shown(opened(lake, page, view="Documents"))
+    for view in ({}, {"view": "Documents"}):
+        test = opened(lake, page, **view)
+        said = shown(test)
+        if page != "sql":  # which reads nothing before it is asked
+            assert "This cannot be shown." in said
+            assert any(str(lake) in code.value for code in test.code), "the message names the file"
 
 
 def test_a_lake_of_another_format_is_refused_with_its_words(tmp_path: Path, opened: Any) -> None:
