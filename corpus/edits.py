@@ -37,6 +37,19 @@ def edit_text(
     return b"".join([*pieces, source[at:]]).decode()
 
 
+def num_masked(
+    cuts: Iterable[Mapping[str, Any]], pii: Iterable[Mapping[str, Any]], actions: Mapping[str, str]
+) -> int:
+    """Of how many spans `edit_text` puts a placeholder in the text: those to mask that are not cut altogether."""
+    removed = [(cut["start"], cut["end"], b"") for cut in cuts]
+    ends = [end for _, end, _ in removed]
+    masked = [span for span in pii if actions.get(span["type"]) == "mask"]
+    left = (
+        _outside(span["start"], span["end"], removed, bisect_right(ends, span["start"])) for span in masked
+    )
+    return sum(next(pieces, None) is not None for pieces in left)
+
+
 def _outside(
     start: int, end: int, removed: Sequence[tuple[int, int, bytes]], first: int
 ) -> Iterator[tuple[int, int]]:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from corpus.edits import num_masked
 from corpus.lake import Lake, Manifest
 from corpus.own_fields import MASKED_FIELDS
 from corpus.part import Part
@@ -24,6 +25,11 @@ from quality.held_out import NEAR_CONTAINMENT, NEAR_JACCARD, near_held_out_rule
 from quality.verdicts import no_verdicts
 
 EMPTY_RULE = "empty_after_cuts"
+# What is read of a part to decide: signals, and where its edits stand. Which lines are cut, and what is masked, the rules say.
+_DECIDED_ON: dict[str, pa.DataType] = {
+    **MEASURED_SIGNALS,
+    **{name: OPERATORS[kind].field(name).type for kind, name in (("pii", "spans"), ("c4_lines", "cuts"))},
+}
 _DOCUMENT_COLUMNS = ["doc_id", "content_hash", "num_bytes", "date", "own_id", "url", "metadata"]
 
 
@@ -49,7 +55,7 @@ def _only(manifest: Manifest, dataset: str, number: int) -> Manifest:
 
 
 def part_frames(
-    lake: Lake, source: SourceInput, signals: Iterable[str] = MEASURED_SIGNALS
+    lake: Lake, source: SourceInput, signals: Iterable[str] = _DECIDED_ON
 ) -> Iterator[tuple[int, Part, pl.DataFrame]]:
     """(number, documents part, its signals) in order: parts zip by position, nothing is joined."""
     for number, part in enumerate(source.documents.parts("documents")):
@@ -57,18 +63,16 @@ def part_frames(
 
 
 def read_signals(
-    lake: Lake, source: SourceInput, number: int, signals: Iterable[str] = MEASURED_SIGNALS
+    lake: Lake, source: SourceInput, number: int, signals: Iterable[str] = _DECIDED_ON
 ) -> pl.DataFrame:
-    """The measured signals of one part, with the document columns that rules may use and the hash of its edited text.
+    """The measured signals of one part, and where its edits stand, with the document columns that rules may use and the hash of its edited text.
 
     A column that was not measured is null.
     """
     part, asked = source.documents.parts("documents")[number], set(signals)
     table = lake.read_part(part, _DOCUMENT_COLUMNS)
     for name, manifest in source.measured.items():
-        wanted = [
-            signal for signal in OPERATORS[name].names if signal in MEASURED_SIGNALS and signal in asked
-        ]
+        wanted = [signal for signal in OPERATORS[name].names if signal in _DECIDED_ON and signal in asked]
         if name == "pii":
             wanted += MASKED_FIELDS.values()
         if name == "edited":
@@ -77,7 +81,7 @@ def read_signals(
             measured = lake.read_part(manifest.parts(name)[number], wanted)
             for signal in wanted:
                 table = table.append_column(signal, measured[signal])
-    for signal, kind in {**MEASURED_SIGNALS, "edited_hash": pa.string()}.items():
+    for signal, kind in {**_DECIDED_ON, "edited_hash": pa.string()}.items():
         if signal in {*asked, "edited_hash"} and signal not in table.column_names:
             table = table.append_column(signal, pa.nulls(table.num_rows, kind))
     return pl.DataFrame(pl.from_arrow(table))
@@ -176,7 +180,7 @@ def decide_part(
     ]  # fmt: skip
     decided = across.with_columns(failed.select(reason.alias("drop_reason"))).select(
         "doc_id", "drop_reason", *partners, "cluster", source=pl.lit(source.name), kept=pl.col("drop_reason").is_null(),
-        num_bytes=frame["num_bytes"], num_tokens=frame["num_tokens"], num_masked=_num_masked(frame, curation), num_cut_bytes=_num_cut_bytes(frame, rules),
+        num_bytes=frame["num_bytes"], num_tokens=frame["num_tokens"], num_masked=_num_masked(frame, rules, curation), num_cut_bytes=_num_cut_bytes(frame, rules),
     )  # fmt: skip
     columns = {name: decided[name].to_arrow() for name in decided.columns}
     columns["failures"] = _failures(frame.with_columns(across["jaccard"]), failed, rules, curation)
@@ -185,11 +189,17 @@ def decide_part(
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
 
 
-def _num_masked(frame: pl.DataFrame, curation: Curation) -> pl.Series:
+def _num_masked(frame: pl.DataFrame, rules: SourceRules, curation: Curation) -> pl.Series:
     masked = [pl.col(f"num_pii_{kind}") for kind, action in curation.pii.items() if action == "mask"]
     if not masked:
         return pl.zeros(frame.height, pl.Int64, eager=True)
-    return frame.select(pl.sum_horizontal(masked).cast(pl.Int64)).to_series()
+    counts = frame.select(pl.sum_horizontal(masked).cast(pl.Int64)).to_series()
+    if not rules.cut_lines:
+        return counts
+    both = (counts > 0) & (frame["cuts"].list.len() > 0).fill_null(False)
+    rows = frame.filter(both).select("cuts", "spans").iter_rows()
+    left = [num_masked(cuts, spans or (), curation.pii) for cuts, spans in rows]
+    return counts.scatter(both.arg_true(), left)
 
 
 def _num_cut_bytes(frame: pl.DataFrame, rules: SourceRules) -> pl.Series:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.edits import edit_text
+from corpus.edits import edit_text, num_masked
 
 TEXT = st.text(st.sampled_from("aé€😀\n "), max_size=12)
 
@@ -59,6 +59,17 @@ def test_edits_are_what_they_are_byte_by_byte(
     for other in ("keep", "drop"):
         assert edit_text(text, cuts, masks, {"email": "mask", "ssn": other}) == by_bytes(text, cuts, emails)
     assert edit_text(text, [], masks, {}) == text == edit_text(text, [], [], both)
+
+
+@given(edited())
+def test_masks_are_counted_of_which_cuts_leave_something(
+    case: tuple[str, list[dict[str, Any]], list[dict[str, Any]]],
+) -> None:
+    _, cuts, masks = case
+    cut = {i for span in cuts for i in range(span["start"], span["end"])}
+    left = [mask["type"] for mask in masks if not cut.issuperset(range(mask["start"], mask["end"]))]
+    assert num_masked(cuts, masks, {"email": "mask", "ssn": "mask"}) == len(left)
+    assert num_masked(cuts, masks, {"email": "mask", "ssn": "keep"}) == left.count("email")
 
 
 def test_offsets_are_of_bytes() -> None:

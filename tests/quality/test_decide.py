@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from corpus.config import build_section
 from corpus.lake import Manifest
 from corpus.own_fields import MASKED_FIELDS
-from corpus.schema import DATASETS, DOCUMENTS, MEASURED_SIGNALS
+from corpus.schema import DATASETS, DOCUMENTS, MEASURED_SIGNALS, OPERATORS
 from quality.curation import Curation, SourceRules
 from quality.decide import SourceInput, decide_part, failing, held_out_failures, passes, signals_of
 from quality.edited import NOTHING
@@ -28,7 +28,7 @@ SOURCE = SourceInput("s", "domain", "law", False, EMPTY, {})
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """What `read_signals` gives: document columns and every measured signal, null where it was not measured."""
     schema = pa.schema([
-        pa.field("edited_hash", pa.string()),
+        pa.field("edited_hash", pa.string()), OPERATORS["pii"].field("spans"), OPERATORS["c4_lines"].field("cuts"),
         *(DOCUMENTS.field(name) for name in ("doc_id", "content_hash", "num_bytes", "date", "own_id", "url", "metadata")),
         *(pa.field(name, kind) for name, kind in MEASURED_SIGNALS.items() if name != "num_bytes"),
         *(pa.field(name, pa.string()) for name in MASKED_FIELDS.values()),
@@ -285,6 +285,20 @@ def test_masks_and_cuts_are_counted_where_they_apply() -> None:
     assert [(found["num_masked"], found["num_cut_bytes"]) for found in made] == [(2, 25), (0, None)]
     made = decide([row], curation(pii="keep"))
     assert (made[0]["num_masked"], made[0]["num_cut_bytes"]) == (0, 0)
+
+
+def test_what_stands_in_cut_lines_is_cut_and_not_masked() -> None:
+    spans = [
+        {"start": 2, "end": 9, "type": "email"},
+        {"start": 12, "end": 19, "type": "email"},
+        {"start": 22, "end": 30, "type": "ssn"},
+    ]
+    row = {"num_pii_email": 2, "num_pii_ssn": 1, "spans": spans, "cuts": [{"start": 0, "end": 11}], "cut_byte_ratio": 0.5, "num_bytes": 40}  # fmt: skip
+    cutting = curation(presets=["c4"])
+    assert [found["num_masked"] for found in decide([{}, row], cutting)] == [0, 2]
+    assert decide([row], curation(presets=["c4"], pii={"ssn": "keep"}))[0]["num_masked"] == 1
+    assert decide([row], curation())[0]["num_masked"] == 3  # no line is cut
+    assert decide([row | {"cuts": []}], cutting)[0]["num_masked"] == 3
 
 
 def test_the_signals_that_decide_are_all_that_is_read() -> None:
