@@ -1,8 +1,8 @@
 """Items: the questions of a multiple-choice task, found by content, with what was left out and why.
 
 Neither the files' order nor their names change what is asked; of several files without a source column each name is a
-source, so a new one is another slice to report. A row that cannot be scored is reported, never lost: rows read = items +
-examples + rejects. How cells are read is in `evals.task_rows`, which choice is right in `evals.answer`.
+source, so a new one is another slice to report. A row of the task that cannot be scored is reported, never lost: its rows =
+items + rejects + the examples taken from among them. How cells are read is in `evals.task_rows`, which choice is right in `evals.answer`.
 """
 
 from __future__ import annotations
@@ -87,21 +87,20 @@ def load_items(config: TaskConfig, name: str = "task", root: Path | str | None =
     """Read, resolve and order a multiple-choice task's items; ConfigError names the columns there are when one is missing.
 
     Examples are the first `num_fewshot` good rows, files in the order of their content hashes, of `fewshot_path` or of
-    the task itself; they are never scored.
+    the task itself; they are never scored. Of `fewshot_path`, rows that cannot be read are reported too.
     """
+    own = config.fewshot_path is None
     rows = _read(config, config.path, name, root)
-    shot_rows = (
-        _read(config, config.fewshot_path, name, root) if config.fewshot_path and config.num_fewshot else []
-    )
+    shot_rows = [] if own or not config.num_fewshot else _read(config, config.fewshot_path, name, root)
     items, rejects = _build_items(config, name, rows + shot_rows)
-    candidates = items[len(rows) :] if shot_rows else items
+    candidates = items if own else items[len(rows) :]
     pool = {item.item: item for item in candidates if item is not None}
     shots = tuple(pool.values())[: config.num_fewshot]
     if len(shots) < config.num_fewshot:
         raise ConfigError(
-            f"task {name}: num_fewshot is {config.num_fewshot}, and there are {len(shots)} usable examples"
+            f"task {name}: num_fewshot is {config.num_fewshot}, and there are {len(shots)} usable examples in {config.path if own else config.fewshot_path}"
         )
-    found, left_out = _scored(rows, items[: len(rows)], [shot.item for shot in shots], own=not shot_rows)
+    found, left_out = _scored(rows, items[: len(rows)], [shot.item for shot in shots], own)
     rejects += left_out
     if not found:
         why = f"; {len(rejects)} rows rejected, the first for {rejects[0].reason}" if rejects else ""

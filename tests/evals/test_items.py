@@ -321,6 +321,33 @@ def test_examples_from_their_own_file(tmp_path: Path) -> None:
         load("test.jsonl", root=tmp_path, num_fewshot=3, fewshot_path="dev.jsonl")
 
 
+def test_an_empty_file_of_examples_is_not_the_task_s_own_items(tmp_path: Path) -> None:
+    (tmp_path / "dev.jsonl").write_text("")
+    write_jsonl(tmp_path / "test.jsonl", ROWS)
+    with pytest.raises(ConfigError, match=r"there are 0 usable examples in dev\.jsonl"):
+        load("test.jsonl", root=tmp_path, num_fewshot=2, fewshot_path="dev.jsonl")
+
+
+@given(
+    st.lists(st.sampled_from([*ROWS, {**ROWS[2], "answer": "?"}]), min_size=5, max_size=9),
+    st.integers(0, 2),
+    st.booleans(),
+)
+def test_rows_are_items_rejects_and_the_examples_among_them(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], shots: int, own: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("task")
+    write_jsonl(folder / "test.jsonl", rows)
+    write_jsonl(folder / "dev.jsonl", ROWS[:2])
+    try:
+        task = load(
+            "test.jsonl", root=folder, num_fewshot=shots, **{} if own else {"fewshot_path": "dev.jsonl"}
+        )
+    except ConfigError:  # too few examples, or no item besides them
+        return
+    assert len(task.items) + len(task.rejects) + (shots if own else 0) == len(rows)
+
+
 def test_examples_stay_the_same_when_files_are_renamed(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder, names in ((first, ("a", "b")), (second, ("b", "a"))):
