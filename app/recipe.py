@@ -77,12 +77,22 @@ class Scratch(Section):
     sources: list[str] = identity(description="what it is trained on")
     tokens: Positive = identity(description="how many the base is trained on")
     learning_rate: PositiveRate = identity(1e-3, description="peak; what `0.05x` in training refers to")
-    training: dict[str, Any] = identity({}, description="keys of `training` that are different for the base")
+    training: dict[str, Any] = identity(
+        {}, description="keys of `training` that are different for the base, tokens and learning_rate aside"
+    )
 
     @field_validator("sources")
     @classmethod
     def _in_any_order(cls, value: list[str]) -> list[str]:
         return sorted(_distinct(value))
+
+    @field_validator("training")
+    @classmethod
+    def _other_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key in ("tokens", "learning_rate"):
+            if key in value:
+                raise ValueError(f"{key} stands beside it: base_model.scratch.{key}, and nowhere else")
+        return value
 
 
 class BaseModel(Section):

@@ -76,6 +76,13 @@ def test_a_base_reads_the_training_as_it_is_written(corpus: Path) -> None:
     assert [(type(found.decay), found.decay) for found in schedules] == [(float, 1.0)] * 3
 
 
+@pytest.mark.parametrize("key", ["tokens", "learning_rate"])
+def test_what_a_base_has_a_key_for_stands_there_alone(corpus: Path, key: str) -> None:
+    """What `0.5x` of a run refers to is the rate that the base was trained with."""
+    with pytest.raises(ConfigError, match=rf"base_model\.scratch\.{key}, and nowhere else"):
+        load(corpus, f"base_model.scratch.training={{{key}: 0.01}}")
+
+
 def test_a_base_takes_its_own_keys_and_neither_monitor_nor_milestones(corpus: Path) -> None:
     loaded = load(
         corpus,
