@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.errors import LakeError
-from corpus.part import read_part
+from corpus.part import read_part, staging_path
 from mixer.megatron import Index, read_index, write_index
 from mixer.tokenizer import Tokenizer
 
@@ -136,7 +136,7 @@ def write_shard(path_prefix: Path, documents: Iterable[tuple[str, str]], tokeniz
     """
     prefix = Path(path_prefix)
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    staged = {ending: prefix.with_name(f".{prefix.name}.{os.getpid()}.{ending}") for ending in ("bin", "idx")}
+    staged = {ending: staging_path(prefix.with_name(f"{prefix.name}.{ending}")) for ending in ("bin", "idx")}
     try:
         doc_ids, lengths = _write_tokens(staged["bin"], documents, tokenizer)
         with staged["idx"].open("wb") as file:

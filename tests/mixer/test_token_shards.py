@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,13 @@ from hypothesis import strategies as st
 
 import mixer.token_shards as module
 from corpus.errors import LakeError
+from corpus.lake import Lake
 from mixer.megatron import read_index, write_index
 from mixer.packing import pack
 from mixer.token_shards import Shard, TokenStream, num_sequences, open_shard, unused_tokens, write_shard
 from mixer.tokenizer import Tokenizer
 
+ROOT = Path(__file__).parents[2]
 _DOCUMENTS = [("a", "The quick brown fox."), ("b", ""), ("c", "dog " * 40), ("d", "धारा ३")]
 
 
@@ -106,6 +110,23 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path, tokenizer: Tokenizer
     with pytest.raises(RuntimeError):
         write_shard(tmp_path / "part", broken(), tokenizer)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_writer_leaves_is_swept(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    prefix = lake.root / "token_shards" / "parts" / "part"
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from mixer import token_shards\n"
+        "from mixer.tokenizer import load_tokenizer\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "token_shards.write_shard(Path(sys.argv[1]), [('a', 'text')], load_tokenizer(Path(sys.argv[2])))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(prefix), str(tokenizer.folder)], cwd=ROOT, check=False)
+    assert len(list(prefix.parent.iterdir())) == 2
+    lake.sweep()
+    assert list(prefix.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", ["short bin", "no bin", "short idx", "not an index", "no idx"])
