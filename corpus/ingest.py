@@ -28,7 +28,7 @@ from corpus.part import Part
 from corpus.readers import EXTRACTION_VERSION, Reading, Record, format_of, read_records
 from corpus.schema import DATASETS, REJECTS
 
-VERSION = 2
+VERSION = 3
 CUT_BYTES = 32 << 20  # text of a part, that of the other fields counted in
 CUT_ROWS = (
     65_536  # a part of tiny documents is work too: half a kilobyte of signature each, whatever the text
@@ -36,6 +36,12 @@ CUT_ROWS = (
 MEAN_GROUP, MAX_GROUP = 32 << 20, 64 << 20  # stored bytes of a group of small files
 SMALL_BYTES = 4 << 20  # of files; below it, starting workers costs more than reading
 MAX_GROUP_FILES = 20_000  # a group of tiny files is work too
+# Where names decide how files are read, byte-identical ones are counted per format, each format from a number of its own: one
+# that is appended numbers none anew that is read otherwise, and no two share their ids. A further format goes to the end.
+_FIRST_OCCURRENCE = {
+    ending: place * 100_000_000
+    for place, ending in enumerate(("jsonl", "json", "parquet", "csv", "text", "markdown", "xml", ""))
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class SourceFile:
     """A file: where it is, and what decides its records.
 
     `ending` is the format that its name says, "" for none; it is None, and the name decides nothing, where the source declares
-    a format. `occurrence` tells byte-identical files apart.
+    a format. `occurrence` tells byte-identical files apart: it counts those that are read alike.
     """
 
     ref: FileRef
@@ -80,6 +86,7 @@ def reading_identity(name: str, source: Source, sample: float) -> dict[str, Any]
         "reading": reading_of(source).identity(),
         "extraction": EXTRACTION_VERSION,
         "version": VERSION,
+        "unicode": unicodedata.unidata_version,  # by it texts are blank, and content hashes equal
     }
     return identity if sample >= 1 else {**identity, "sample": sample}
 
@@ -112,10 +119,12 @@ def hash_cache(lake: Lake) -> HashCache:
 def content_order(found: Iterable[tuple[FileRef, str, str | None]]) -> Files:
     """(file, content hash, ending) in an order that names have no part in; byte-identical files are numbered."""
     files: Files = []
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[str, str | None]] = Counter()
     for ref, hash, ending in sorted(found, key=lambda file: (file[1], file[2] or "", file[0].path)):
-        files.append(SourceFile(ref, hash, ending, seen[hash]))
-        seen[hash] += 1
+        first = 0 if ending is None else _FIRST_OCCURRENCE[ending]
+        files.append(SourceFile(ref, hash, ending, first + seen[hash, ending]))
+        seen[hash, ending] += 1
+    assert len({(file.hash, file.occurrence) for file in files}) == len(files), "two files would share ids"
     return files
 
 

@@ -16,6 +16,7 @@ from corpus.lake import Manifest
 from corpus.part import Part
 from corpus.schema import OPERATORS
 from corpus.snapshot import SnapshotPart
+from quality.characters import UNICODE
 from quality.curation import Curation, SourceRules
 
 NOTHING = content_hash("")  # the edited_hash of a document of which no text is left
@@ -65,7 +66,7 @@ class Edited:
     reads: ClassVar[tuple[str, ...]] = ("edited_text",)
 
     def identity(self) -> dict[str, Any]:
-        return {}
+        return {"unicode": UNICODE}
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         texts = batch.column("edited_text").to_pylist()

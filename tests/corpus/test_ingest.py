@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import zstandard
@@ -36,6 +36,7 @@ from corpus.ingest import (
     scan,
 )
 from corpus.lake import Lake, Manifest
+from corpus.records import Format
 from corpus.schema import DOCUMENTS
 from corpus.sql import run_query
 
@@ -213,13 +214,55 @@ def test_ids_are_what_they_are_documented_to_be(lake: Lake, tmp_path: Path) -> N
     assert first["content_hash"] == content_hash("é one") and first["num_bytes"] == len("é  one".encode())
 
 
-def test_ids_of_yesterday_are_ids_of_today(lake: Lake, tmp_path: Path) -> None:
+def test_a_copy_that_is_read_otherwise_changes_no_id(lake: Lake, tmp_path: Path) -> None:
+    write(tmp_path / "d", {"z.jsonl": ["one"], "y.jsonl": ["one"]})
+    before = rows(lake, read(lake, tmp_path / "d"))
+    assert [row["occurrence"] for row in before] == [0, 1]
+    for ending in ("csv", "json", "txt", "dat", "xml", "md", "parquet"):
+        write(tmp_path / "d", {f"a.{ending}": ["one"]})
+        after = rows(lake, read(lake, tmp_path / "d"))
+        assert len({row["doc_id"] for row in after}) == len(after)
+        assert all(row in after for row in before)
+        before = after
+    assert run_query(lake, "SELECT count(*) AS n FROM all_files").table.to_pylist() == [{"n": 9}]
+
+
+ENDINGS = st.sampled_from(["", *get_args(Format)])
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), ENDINGS), min_size=1, max_size=9), st.booleans(), st.data())
+def test_appending_a_file_numbers_no_other_anew(
+    found: list[tuple[int, str]], declared: bool, data: st.DataObject
+) -> None:
+    files = [
+        (FileRef(f"/{name}", False, 1, ""), f"{hash:032x}", None if declared else ending)
+        for name, (hash, ending) in zip(data.draw(st.permutations(range(len(found)))), found, strict=True)
+    ]
+    before, after = content_order(files[1:]), content_order(files)
+    numbers = {(file.hash, file.occurrence): file.ending for file in after}
+    assert len(numbers) == len(after)
+    assert {(file.hash, file.occurrence): file.ending for file in before}.items() <= numbers.items()
+
+
+def test_what_unicode_says_of_texts_is_identity(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "d", {"a.jsonl": ["hello"]})
+    made = read(lake, tmp_path / "d")
+    monkeypatch.setattr(unicodedata, "unidata_version", "99.0.0")
+    assert read(lake, tmp_path / "d").id != made.id
+
+
+def test_ids_of_yesterday_are_ids_of_today(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If this fails, every lake is read anew: raise `ingest.VERSION` or `EXTRACTION_VERSION`, and write the new ids here."""
+    monkeypatch.setattr(unicodedata, "unidata_version", "14.0.0")
     (tmp_path / "a.jsonl").write_text(
         '{"text": "é  one\\r\\ntwo", "id": 5}\nbroken\n{"text": "b", "date": "2019-05-02"}\n'
     )
     made = read(lake, tmp_path / "a.jsonl", id_field="id", date_field="date")
-    assert made.id == "89cd15fc30e15e3d98fc33df14b8927d"
+    assert made.id == "977c61aaf1eb2e39639cd821c7922d73"
     assert [part.rows_hash for name in ("documents", "rejects") for part in made.parts(name)] == [
         "bbd47c0264812653b06449b1d2e14a10",
         "4529e558022d23b5a5333ee254b7fc8e",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,6 +191,7 @@ def test_an_operator_of_edited_texts_gets_them_and_its_artifact_knows_the_edits(
     assert hashes == [content_hash("mail <EMAIL> now"), None, content_hash("write to <EMAIL>")]
     assert found["edited"].parent("pii") == pii.id
     assert found["edited"].identity["edits"] == {"masked": ["email"], "cut_lines": False}
+    assert Edited().identity() == {"unicode": unicodedata.unidata_version}
     assert found == measure(corpus.lake, {"s": made}, [Edited(), Length()], 1, edits=edits)["s"]
     # what reads no edited text is the same whatever the edits; without edits every document is as it was
     bare = measure(corpus.lake, {"s": made}, [Edited(), Length()], 1)["s"]
