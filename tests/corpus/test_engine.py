@@ -46,7 +46,8 @@ def linger(folder: str, name: str) -> None:
 
 def die_beside(folder: str, name: str, other: str) -> None:
     """Kill this process once the other call is under way; the second time work."""
-    while not Path(folder, f"{other}.tries").exists():
+    tries = Path(folder, f"{other}.tries")
+    while not (tries.exists() and tries.read_text()):
         time.sleep(0.01)
     die(folder, name, 1)
 
