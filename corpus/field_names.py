@@ -1,12 +1,15 @@
-"""The names of the fields that a file's first record has, for a message about a source of which no record could be used.
+"""The fields that a file's first record has, for a message about a source of which no record could be used.
 
-Only the beginning of a file is looked at, and only names leave here, never a value. Text, markdown and XML have none.
+Only the beginning of a file is looked at, and only names leave here. A CSV file without a header has values where others have
+names: unless all of its first line are words such as a program would use, it is told how many columns there are and no more.
+Text, markdown and XML have no names.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 
 from corpus.errors import SourceError
 from corpus.files import Content, FileRef
@@ -15,10 +18,12 @@ from corpus.readers import Reading, format_of
 _HEAD = 1 << 20
 _MAX_NAMES, _MAX_CHARS = 20, 40
 _DELIMITERS = ",\t;|"
+# a word of letters and few digits, or nothing, which pandas calls its index
+_COLUMN = re.compile(r"(?!.*\d{3})[^\W\d]\w*|")
 
 
-def field_names(ref: FileRef, reading: Reading) -> list[str]:
-    """The first names, each cut to a length; none where the format has no names or the beginning cannot be read."""
+def first_fields(ref: FileRef, reading: Reading) -> str:
+    """The first names, each cut to a length; "" where the format has no names or the beginning cannot be read."""
     kind = reading.format or format_of(ref.path)
     try:
         if kind == "parquet":
@@ -29,8 +34,11 @@ def field_names(ref: FileRef, reading: Reading) -> list[str]:
         else:
             names = []
     except (SourceError, OSError, ValueError, RecursionError, csv.Error):  # Arrow's errors are of these
-        return []
-    return [name if len(name) <= _MAX_CHARS else name[: _MAX_CHARS - 1] + "…" for name in names[:_MAX_NAMES]]
+        return ""
+    if kind == "csv" and not all(_COLUMN.fullmatch(name) and len(name) <= _MAX_CHARS for name in names):
+        return f"{len(names)} columns, of which some do not look like names: perhaps it has no header"
+    shown = [name if len(name) <= _MAX_CHARS else name[: _MAX_CHARS - 1] + "…" for name in names[:_MAX_NAMES]]
+    return ", ".join(map(repr, shown))
 
 
 def _of_parquet(ref: FileRef) -> list[str]:
@@ -45,7 +53,8 @@ def _of_parquet(ref: FileRef) -> list[str]:
 def _of_csv(head: str) -> list[str]:
     """The header by the delimiter that finds most names in it."""
     line = head.splitlines()[:1]
-    return max((next(csv.reader(line, delimiter=delimiter), []) for delimiter in _DELIMITERS), key=len)
+    found = max((next(csv.reader(line, delimiter=delimiter), []) for delimiter in _DELIMITERS), key=len)
+    return [name.strip() for name in found]
 
 
 def _of_json(head: str) -> list[str]:

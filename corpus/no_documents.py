@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from corpus.catalog import Source
-from corpus.field_names import field_names
+from corpus.field_names import first_fields
 from corpus.ingest import Files, reading_of
 from corpus.lake import Lake, Manifest
 from corpus.records import REASONS
@@ -49,6 +49,6 @@ def _rejects(lake: Lake, documents: Manifest) -> tuple[Counter[str], tuple[str, 
 def _missing_text(source: Source, files: Files, example: tuple[str, int]) -> str:
     file = next(file for file in files if (file.hash, file.occurrence) == example)
     looked = f" The text was looked for in {source.text_field!r}"
-    names = field_names(file.ref, reading_of(source))
-    has = f"; {file.ref.name} begins with a record of {', '.join(map(repr, names))}" if names else ""
+    fields = first_fields(file.ref, reading_of(source))
+    has = f"; {file.ref.name} begins with a record of {fields}" if fields else ""
     return f"{looked}{has}. Set text_field of this source in the catalog."

@@ -53,6 +53,24 @@ def test_the_field_that_was_looked_for_and_those_there_are(
     assert "SECRET" not in told and "\n" not in told
 
 
+@pytest.mark.parametrize(
+    "row",
+    ["Jo Smith,jo@example.org,+44 20 7946 0958,x", "Smith,London,1987,x", "a,b,123-45-6789,x", "Secret text of a case,a,b,c", "x\ty\tz\tNW1 6XE", '"Smith, Jo",a,b,c', "x" * 41 + ",a,b,c", "a,b,c,jo.smith"],
+)  # fmt: skip
+def test_a_first_line_that_may_be_values_is_counted_and_not_shown(tmp_path: Path, row: str) -> None:
+    told = why(tmp_path, {"a.csv": f"{row}\n1,2,3,4\n"}) or ""
+    assert "looked for in 'text'" in told and "4 columns" in told and "header" in told
+    told = told.replace(str(tmp_path), "")
+    assert not any(
+        word in told for word in ("Smith", "jo", "London", "1987", "6789", "0958", "Secret", "NW1", "xxxx")
+    )
+
+
+def test_names_of_columns_are_words(tmp_path: Path) -> None:
+    told = why(tmp_path, {"a.csv": ",case_id, decidedOn ,größe,v2\n0,1,2,3,4\n"}) or ""
+    assert "'', 'case_id', 'decidedOn', 'größe', 'v2'" in told
+
+
 def test_other_reasons_are_counted(tmp_path: Path) -> None:
     told = why(tmp_path, {"a.jsonl": "{\n" * 3 + '{"text": ""}\n', "LICENSE": "SECRET"}) or ""
     assert "invalid_json 3" in told and "empty_text 1" in told and "unknown_format 1" in told
