@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from app.held_out import scored_holdout
@@ -16,6 +16,7 @@ from corpus.facts import write_facts
 from corpus.json_file import read_json, well_formed
 from corpus.lake import Lake, Manifest, now_utc
 from evals.evaluate import Subject, evaluate, open_scorecard
+from evals.gate import Gate
 from evals.items import TaskItems, load_items
 from evals.scorecard import Scorecard, header_differences
 from evals.select import Selection, select
@@ -143,12 +144,24 @@ def select_from_scorecards(work: Work) -> Selection:
         key = baseline_of(gate.baseline, stored)
         made[key] = stored[key]
     cards = {key: open_scorecard(work.lake, manifest, key) for key, manifest in made.items()}
-    baseline_key = baseline_of(gate.baseline, cards)
-    candidates = [
-        card for key, card in cards.items() if key != baseline_key and not key.startswith(f"{BASE_RUN}/")
-    ]
-    champion = champion_scorecard(work.lake, work.recipe.name, cards[baseline_key])
-    return select(gate, cards[baseline_key], candidates, champion)
+    selection = select_among(work.lake, work.recipe.name, gate, cards)
+    if selection.champion_left_out:
+        work.report.say(selection.champion_left_out)
+    return selection
+
+
+def select_among(lake: Lake, recipe: str, gate: Gate, cards: Mapping[str, Scorecard]) -> Selection:
+    """The gate over a recipe's scorecards: which is the baseline, which are candidates, and the champion where there is one."""
+    baseline = cards[baseline_of(gate.baseline, cards)]
+    champion, left_out = champion_scorecard(lake, recipe, baseline)
+    chosen = select(gate, baseline, candidates_of(gate, cards), champion)
+    return replace(chosen, champion_left_out=left_out)
+
+
+def candidates_of(gate: Gate, cards: Mapping[str, Scorecard]) -> list[Scorecard]:
+    """What may be chosen: neither the baseline nor the base."""
+    baseline = baseline_of(gate.baseline, cards)
+    return [card for key, card in cards.items() if key != baseline and not key.startswith(f"{BASE_RUN}/")]
 
 
 def baseline_of(name: str, cards: Mapping[str, object]) -> str:
@@ -166,20 +179,32 @@ def _step_of(key: str) -> int:
     return int(step) if step.isdigit() else 0
 
 
-def champion_scorecard(lake: Lake, recipe: str, like: Scorecard) -> Scorecard | None:
-    """The champion's scorecard on the same items, read and scored the same way as `like`, if there are both."""
+def champion_scorecard(lake: Lake, recipe: str, like: Scorecard) -> tuple[Scorecard | None, str]:
+    """The champion's scorecard on the same items, read and scored the same way as `like`; where there is none, why."""
     place = names.alias(lake, recipe, names.CHAMPION)
     if place is None:
-        return None
-    wanted = checkpoint_id(place["id"], place["step"])
+        return None, ""
     name = f"{recipe}/{names.CHAMPION}"
-    found = [open_scorecard(lake, manifest, name) for manifest in scorecards_of(lake, wanted)]
-    same = [
-        card
-        for card in found
-        if card.header.tasks == like.header.tasks and not header_differences(card.header, like.header)
+    cards = scorecards_of(lake, checkpoint_id(place["id"], place["step"]))
+    if not cards:
+        return None, f"{name} is left out of the comparison: {place['reference']} was not scored"
+    reasons: list[str] = []
+    for manifest in reversed(cards):
+        card = open_scorecard(lake, manifest, name)
+        reasons = header_differences(card.header, like.header) or _other_tasks(card, like)
+        if not reasons:
+            return card, ""
+    return None, (
+        f"{name} is left out of the comparison: {place['reference']} was not scored as {like.name} was: {'; '.join(reasons)}"
+    )
+
+
+def _other_tasks(card: Scorecard, like: Scorecard) -> list[str]:
+    """Where both have tasks in common and these are the same, those that one has alone."""
+    a, b = set(card.header.tasks), set(like.header.tasks)
+    return [f"it alone has {task}" for task in sorted(a - b)] + [
+        f"it has no {task}" for task in sorted(b - a)
     ]
-    return same[-1] if same else None
 
 
 @dataclass(frozen=True)

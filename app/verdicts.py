@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from app.evaluation import baseline_of, champion_scorecard, stored_scorecards
+from app.evaluation import baseline_of, candidates_of, select_among, stored_scorecards
 from app.recipe import BASE_RUN
 from corpus.errors import ConfigError, UnknownName
 from corpus.lake import Lake
@@ -22,7 +22,7 @@ from evals.evaluate import open_scorecard
 from evals.gate import Gate
 from evals.metric import estimate, find_metric
 from evals.scorecard import Scorecard, check_comparable
-from evals.select import Selection, select
+from evals.select import Selection
 from evals.statistics import CONFIDENCE
 
 
@@ -62,13 +62,7 @@ def select_stored(lake: Lake, owner: Claim, cards: Mapping[str, Scorecard]) -> S
     gate = stored_gate(owner)
     if gate is None or not cards:
         return None
-    baseline = baseline_of(gate.baseline, cards)
-    candidates = [
-        card for key, card in cards.items() if key != baseline and not key.startswith(f"{BASE_RUN}/")
-    ]
-    if not candidates:
-        return None
-    return select(gate, cards[baseline], candidates, champion_scorecard(lake, owner.name, cards[baseline]))
+    return select_among(lake, owner.name, gate, cards) if candidates_of(gate, cards) else None
 
 
 def _is_base(key: str) -> bool:

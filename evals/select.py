@@ -54,6 +54,7 @@ class Selection:
     chosen: str | None
     draws: int
     seed: int
+    champion_left_out: str = ""  # why there is no comparison with the champion, where the name has one
 
     @property
     def verdict(self) -> str:

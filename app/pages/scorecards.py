@@ -130,6 +130,8 @@ def banner(selection: Selection) -> None:
             "**FAILED**: no checkpoint passes the gate and holds against the champion.",
             icon=":material/cancel:",
         )
+    if selection.champion_left_out:
+        st.caption(frame.plain(f"{selection.champion_left_out}."))
 
 
 def candidates(selection: Selection) -> None:

@@ -99,6 +99,28 @@ def test_a_scorecard_that_is_found_has_the_name_it_has_in_this_version(
     assert "replay-00" not in json.dumps(asdict(cards["replay-30/4"]), default=str)
 
 
+def test_a_champion_that_was_scored_otherwise_is_left_out_and_it_is_told_why(
+    small_lake: Path, lake: Lake
+) -> None:
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    approved = tilth("select", recipe, "--lake", lake.root, "--approve", "replay-30/4")
+    assert approved.code == 0, approved.err
+    same = tilth("select", recipe, "--lake", lake.root)
+    assert "left out" not in same.err and "is champion" in same.out
+    for change, reason in (
+        ("evaluation.window_tokens=32", "windowing.window is 64 and 32"),
+        ("evaluation.tasks=[holdout]", "it alone has endings"),
+    ):
+        guards = "gate.harm={holdout/general: {bits_per_byte: {max_increase: 3%}}}"
+        sets = [word for text in (change, guards, "training.weight_decay=0") for word in ("--set", text)]
+        said = tilth("select", recipe, "--lake", lake.root, *sets, "--json")
+        assert "small/champion is left out of the comparison: small@1/replay-30/4" in said.err
+        assert reason in said.err
+        selection = json.loads(said.out)["result"]
+        assert reason in selection["champion_left_out"]
+        assert [row["against_champion"] for row in selection["rows"]] == [None, None]
+
+
 def test_compare_reads_the_margins_of_the_gate(small_lake: Path) -> None:
     said = tilth("compare", "small/base/4", "small/replay-30/4", "--lake", small_lake, "--json")
     rows = {(row["target"], row["metric"]): row for row in json.loads(said.out)}
