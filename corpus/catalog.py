@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from corpus.config import Section, build_section, circumstance, read_yaml
+from corpus.config import Section, build_section, circumstance
 from corpus.errors import ConfigError, did_you_mean
 from corpus.readers import Reading
 
@@ -79,11 +79,6 @@ class Catalog(Section):
 def build_catalog(tree: dict[str, Any], folder: Path, name: str = "the catalog") -> Catalog:
     """A catalog from a parsed mapping; its root becomes definite, relative to `folder`."""
     return resolve_root(build_section(Catalog, tree, name), folder)
-
-
-def read_catalog(path: Path) -> Catalog:
-    """The catalog in a YAML file."""
-    return build_catalog(read_yaml(path), path.parent, str(path))
 
 
 def resolve_root(catalog: Catalog, folder: Path) -> Catalog:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -344,9 +344,3 @@ def _write_facts(lake: Lake, name: str, source: Source, manifest: Manifest, unit
         for unit in units for file in unit.files
     ]  # fmt: skip
     write_changes(lake, "files", names, FILE_KEY, name)
-
-
-def open_documents(lake: Lake, manifest: Manifest, columns: list[str]) -> Iterator[pa.Table]:
-    """The documents of an artifact, a part at a time."""
-    for part in manifest.parts("documents"):
-        yield lake.read_part(part, columns)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from corpus.catalog import Source, build_catalog, read_catalog, resolve_root
-from corpus.config import build_section
+from corpus.catalog import Catalog, Source, build_catalog, resolve_root
+from corpus.config import build_section, read_yaml
 from corpus.errors import ConfigError
 
 CATALOG = """\
@@ -21,9 +21,15 @@ tasks:
 """
 
 
+def catalog_of(folder: Path, text: str) -> Catalog:
+    """What a recipe reads from a file with this text."""
+    path = folder / "data_catalog.yaml"
+    path.write_text(text)
+    return build_catalog(read_yaml(path), folder, str(path))
+
+
 def test_a_catalog_reads_as_it_is_written(tmp_path: Path) -> None:
-    (tmp_path / "data_catalog.yaml").write_text(CATALOG)
-    catalog = read_catalog(tmp_path / "data_catalog.yaml")
+    catalog = catalog_of(tmp_path, CATALOG)
     assert catalog.root == str(tmp_path / "data") and sorted(catalog.sources) == ["cases", "statutes", "web"]
     assert catalog.source("cases").language == ["en"] and catalog.source("statutes").language == ["en", "hi"]
     assert catalog.source("web").language == [] and catalog.source("web").curated
@@ -31,8 +37,8 @@ def test_a_catalog_reads_as_it_is_written(tmp_path: Path) -> None:
 
 
 def test_the_language_no_is_norwegian(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("sources: {a: {path: x, role: domain, language: no}}")
-    assert read_catalog(tmp_path / "c.yaml").source("a").language == ["no"]
+    catalog = catalog_of(tmp_path, "sources: {a: {path: x, role: domain, language: no}}")
+    assert catalog.source("a").language == ["no"]
 
 
 def test_identity_of_a_source_is_how_its_text_is_read() -> None:
@@ -103,8 +109,7 @@ def test_what_is_wrong_is_said(case: str, tmp_path: Path) -> None:
 
 
 def test_what_is_not_in_it_is_said_with_what_is(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text(CATALOG)
-    catalog = read_catalog(tmp_path / "c.yaml")
+    catalog = catalog_of(tmp_path, CATALOG)
     with pytest.raises(ConfigError, match=r"no source 'case'\. Did you mean 'cases'"):
         catalog.source("case")
     with pytest.raises(ConfigError, match=r"no task 'x'\. It has: mmlu"):

@@ -32,7 +32,6 @@ from corpus.ingest import (
     group,
     in_sample,
     ingest,
-    open_documents,
     scan,
 )
 from corpus.lake import Lake, Manifest
@@ -409,7 +408,8 @@ def test_fields_of_its_own_are_kept(lake: Lake, tmp_path: Path) -> None:
     }
     (tmp_path / "a.jsonl").write_text(json.dumps(record))
     made = read(lake, tmp_path / "a.jsonl", id_field="case", url_field="link", date_field="decided")
-    table = next(open_documents(lake, made, list(DOCUMENTS.names)))
+    [part] = made.parts("documents")
+    table = lake.read_part(part)
     assert table.schema.equals(DOCUMENTS)
     row = table.to_pylist()[0]
     assert (row["own_id"], row["url"], str(row["date"])) == ("7", "http://x.org", "2019-05-02 00:00:00")
