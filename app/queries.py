@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -227,12 +228,12 @@ def run_events(lake: Lake, run_id: str) -> list[dict[str, Any]]:
 
 
 def is_running(lake: Lake, run_id: str, fresh_seconds: float = 120) -> bool:
-    """Whether a process trains this run now: it lives on this machine, or (on another) has written lately."""
+    """Whether a process trains this run now: the one that wrote so lives on this machine, or (on another) has written lately."""
     status = run_status(lake, run_id)
     if status["status"] != "running":
         return False
-    if status.get("pid") and is_alive(int(status["pid"])):
-        return True
+    if status.get("host") == platform.node():
+        return is_alive(int(status["pid"]), status["started"])
     return now_utc() - int(status.get("updated_utc") or 0) < fresh_seconds * 1e6
 
 

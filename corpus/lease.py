@@ -19,7 +19,7 @@ from typing import Any
 
 from corpus.lake import Lake
 from corpus.part import staging_path
-from corpus.process import is_alive
+from corpus.process import is_alive, this_process
 
 HEARTBEAT_SECONDS = 5
 STALE_SECONDS = 60  # another host's lease without a heartbeat for this long is taken
@@ -58,10 +58,7 @@ def hold_lease(
 
 
 def _holder() -> dict[str, Any]:
-    import psutil
-
-    started = psutil.Process().create_time()
-    return {"pid": os.getpid(), "host": platform.node(), "started": started, "key": uuid.uuid4().hex}
+    return {**this_process(), "key": uuid.uuid4().hex}
 
 
 def _is_dead(path: Path, holder: dict[str, Any]) -> bool:

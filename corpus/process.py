@@ -15,6 +15,7 @@ import time
 import uuid
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _parent: int | None = None  # set in workers only
@@ -34,6 +35,13 @@ def check_parent() -> None:
     """End this worker at once, publishing nothing, if its parent is gone."""
     if _parent is not None and os.getppid() != _parent:
         os._exit(1)
+
+
+def this_process() -> dict[str, Any]:
+    """Who is at work, so that a reused pid, and one of another host, are told apart."""
+    import psutil
+
+    return {"pid": os.getpid(), "host": platform.node(), "started": psutil.Process().create_time()}
 
 
 def is_alive(pid: int, started: float | None = None) -> bool:

@@ -29,6 +29,7 @@ from corpus.errors import ConfigError
 from corpus.json_file import read_json
 from corpus.lake import now_utc
 from corpus.part import sync_folder
+from corpus.process import this_process
 from corpus.run_rows import json_lines
 from mixer.tokenizer import TOKENIZER_FILES
 from trainer.checkpoint import Checkpoint, write_json
@@ -104,7 +105,7 @@ def compare_config(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any
 def write_status(folder: Path, **fields: Any) -> None:
     """Replace status.json; fields that are not given stay as they are."""
     path = folder / "status.json"
-    write_json(path, read_status(folder) | fields | {"pid": os.getpid(), "updated_utc": now_utc()})
+    write_json(path, read_status(folder) | fields | this_process() | {"updated_utc": now_utc()})
 
 
 def read_status(folder: Path) -> dict[str, Any]:

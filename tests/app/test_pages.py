@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 import html
 import importlib
-import os
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,8 @@ from streamlit.testing.v1 import AppTest
 from app import queries
 from app.server import LAKE_VARIABLE
 from corpus import names
-from corpus.lake import Lake, Manifest
+from corpus.lake import Lake, Manifest, now_utc
+from corpus.process import this_process
 from quality.explain import why
 from tests.app.small_lake import PLANTED_EMAIL, PLANTED_SSN, QUESTIONS
 
@@ -355,11 +355,20 @@ def test_a_run_that_goes_is_said_to_train_and_one_without_a_process_is_not(
     lake = Lake(tmp_path / "lake")
     shutil.copytree(small_lake, lake.root, symlinks=True)
     run = names.resolve(lake, "small/replay-30", "run").id
-    status = {**queries.run_status(lake, run), "status": "running", "updated_utc": 0}
-    lake.write_json(lake.runs / run / "status.json", {**status, "pid": 2**22 + 1})
-    assert "no process trains it" in shown(opened(lake.root, "training"))
-    lake.write_json(lake.runs / run / "status.json", {**status, "pid": os.getpid()})
-    assert "training now" in shown(opened(lake.root, "training"))
+    status = {**queries.run_status(lake, run), "status": "running", "updated_utc": 0, **this_process()}
+    ago = now_utc() - 600 * 10**6
+    for changes, goes in (
+        ({}, True),
+        ({"pid": 2**22 + 1}, False),
+        ({"started": status["started"] - 100}, False),  # the pid was used again
+        ({"host": "another", "updated_utc": now_utc()}, True),
+        ({"host": "another", "updated_utc": ago}, False),
+    ):
+        lake.write_json(lake.runs / run / "status.json", {**status, **changes})
+        assert queries.is_running(lake, run) is goes, changes
+        if not changes or "pid" in changes:
+            said = "training now" if goes else "no process trains it"
+            assert said in shown(opened(lake.root, "training"))
 
 
 def test_scorecards_give_the_gates_verdict_and_the_items_that_would_decide(
