@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -55,6 +56,10 @@ class Call:
     arguments: tuple[Any, ...]
     size: int = 1  # bytes or any measure of work, for progress
 
+
+# The pool watches the workers that it had when it last woke: the death of one that it started since is told to nobody until
+# another ends its call, so we look ourselves.
+LOOK_SECONDS = 1.0
 
 Progress = Callable[[str, int, int], None]  # (what, done, total) in units of size
 
@@ -118,7 +123,9 @@ def _in_pool(
                     except BrokenProcessPool:
                         waiting.append(call)
                         raise
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                finished, _ = wait(running, LOOK_SECONDS, FIRST_COMPLETED)
+                if not finished and not all(process.is_alive() for process in _workers(pool)):
+                    raise BrokenProcessPool
                 for future in finished:
                     if isinstance(error := future.exception(), BrokenProcessPool):
                         raise error
@@ -176,9 +183,13 @@ def _end(pool: ProcessPoolExecutor) -> None:
     if _kept is not None:
         for workers in [workers for workers, kept in _kept.items() if kept is pool]:
             del _kept[workers]
-    for process in list((pool._processes or {}).values()):
+    for process in _workers(pool):
         process.kill()
     pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _workers(pool: ProcessPoolExecutor) -> list[BaseProcess]:
+    return list((pool._processes or {}).values())
 
 
 @contextmanager
