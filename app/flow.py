@@ -138,7 +138,7 @@ def check_references(work: Work) -> None:
 
 def scan_sources(work: Work) -> dict[str, Files]:
     """The files of every source with their content hashes; a source that does not exist is an error before any work."""
-    return scan(work.lake, work.loaded.sources, work.loaded.catalog.root)
+    return scan(work.lake, work.loaded.sources, work.loaded.catalog.root, work.report.say)
 
 
 def ingest_sources(work: Work, files: Mapping[str, Files]) -> None:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from corpus.compression import Damaged, compression_of, inflate
 from corpus.errors import SourceError
 from corpus.fingerprint import ID_HEX
-from corpus.paths import find_paths
+from corpus.paths import Tell, find_paths
 from corpus.urls import list_url, open_url, stat_url
 
 BLOCK_BYTES = 1 << 20
@@ -45,18 +45,20 @@ class FileRef:
 # ── finding ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def list_files(path: str, root: Path | str | None = None, apart: Path | None = None) -> list[FileRef]:
+def list_files(
+    path: str, root: Path | str | None = None, apart: Path | None = None, tell_dead: Tell = lambda path: None
+) -> list[FileRef]:
     """The files of a source, sorted by path: a file, a folder (recursive), a glob (`**` and `{a,b}` too) or an fsspec URL.
 
-    Names that start with a dot, links that lead nowhere, and what lies below the folder `apart` are skipped. A relative path
-    starts at `root`, which may be a URL. A folder without files gives an empty list; what does not exist, or a glob that
+    Names that start with a dot, links that lead nowhere (their paths are told), and what lies below the folder `apart` are
+    skipped. A relative path starts at `root`, which may be a URL. A folder without files gives an empty list; what does not exist, or a glob that
     matches nothing, is a ConfigError; a folder that cannot be read is a SourceError.
     """
     where = path if "://" in path or "://" not in str(root) else f"{str(root).rstrip('/')}/{path}"
     if "://" in where and not where.startswith("file://"):
         return [FileRef(name, True, size, stamp) for name, size, stamp in list_url(where)]
     where = os.path.expanduser(where.removeprefix("file://"))
-    found = find_paths(where, "" if root is None else str(root), apart)
+    found = find_paths(where, "" if root is None else str(root), apart, tell_dead)
     return [FileRef(name, False, about.st_size, str(about.st_mtime_ns)) for name, about in found.items()]
 
 

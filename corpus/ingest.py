@@ -11,7 +11,7 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,12 +95,14 @@ def reading_of(source: Source) -> Reading:
     return Reading.model_validate({key: getattr(source, key) for key in Reading.model_fields})
 
 
-def scan(lake: Lake, sources: Mapping[str, Source], root: str) -> dict[str, Files]:
+def scan(
+    lake: Lake, sources: Mapping[str, Source], root: str, say: Callable[[str], None] = lambda text: None
+) -> dict[str, Files]:
     """The files of each source with their content hashes. Raises ConfigError where there is nothing to read.
 
     All sources are listed before the first file is hashed, which may take hours. The lake itself is no source.
     """
-    listed = {name: list_files(source.path, root, lake.root) for name, source in sources.items()}
+    listed = {name: _list(lake, name, source, root, say) for name, source in sources.items()}
     cache = hash_cache(lake)
     return {
         name: content_order(
@@ -109,6 +111,17 @@ def scan(lake: Lake, sources: Mapping[str, Source], root: str) -> dict[str, File
         )
         for name, refs in listed.items()
     }
+
+
+def _list(lake: Lake, name: str, source: Source, root: str, say: Callable[[str], None]) -> list[FileRef]:
+    """The files of a source; links that lead nowhere are no files, and may be what is missing."""
+    dead: list[str] = []
+    refs = list_files(source.path, root, lake.root, dead.append)
+    if dead:
+        links = "a link that leads" if len(dead) == 1 else f"{len(dead):,} links that lead"
+        first = FileRef(dead[0], False, 0, "").name
+        say(f"source {name!r}: passing over {links} nowhere{', such as' if len(dead) > 1 else ':'} {first}")
+    return refs
 
 
 def hash_cache(lake: Lake) -> HashCache:

@@ -10,7 +10,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -19,14 +19,18 @@ from corpus.errors import ConfigError, SourceError, did_you_mean
 Pattern = tuple[
     str, ...
 ]  # what the names of folders match, and at last the file's; `**` is any number of folders
+Tell = Callable[[str], object]
 _EVERYTHING: Pattern = ("**",)
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 
 
-def find_paths(path: str, root: str, apart: Path | None = None) -> dict[str, os.stat_result]:
+def find_paths(
+    path: str, root: str, apart: Path | None = None, tell_dead: Tell = lambda path: None
+) -> dict[str, os.stat_result]:
     """The regular files at a path that starts at `root`, by path. Names that start with a dot are found only by their own.
 
-    Nothing is found below the folder `apart`. ConfigError where the path matches nothing, or leads into that folder.
+    Nothing is found below the folder `apart`, and links that lead nowhere are told. ConfigError where the path matches
+    nothing, or leads into that folder.
     """
     walk = _Walk(apart)
     found: set[str] = set()
@@ -37,18 +41,20 @@ def find_paths(path: str, root: str, apart: Path | None = None) -> dict[str, os.
                 f"the path {path!r} leads into the lake {apart}. Give where the data came from."
             )
         found.update(walk.find(base, pattern or _EVERYTHING) if pattern or os.path.isdir(base) else [base])
-    files = {name: about for name in sorted(found) if (about := _regular(name))}
+    files = {name: about for name in sorted(found) if (about := _regular(name, tell_dead))}
     if not files and not os.path.isdir(literal):
         raise ConfigError(f"the path {path!r} matches no file. {_nearest(literal)}")
     return files
 
 
-def _regular(path: str) -> os.stat_result | None:
+def _regular(path: str, tell_dead: Tell) -> os.stat_result | None:
     """What the system knows of a regular file, None for anything else: a pipe would be waited on for ever."""
     try:
         about = os.stat(path)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # gone, or a link that leads nowhere
+            if os.path.islink(path):
+                tell_dead(path)
             return None
         raise _unreadable(path, error) from error
     return about if stat.S_ISREG(about.st_mode) else None

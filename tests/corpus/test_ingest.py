@@ -426,6 +426,22 @@ def test_an_empty_folder_is_a_source_of_nothing(lake: Lake, tmp_path: Path) -> N
     assert read(lake, tmp_path / "d") == made
 
 
+def test_links_that_lead_nowhere_are_told_and_change_nothing(lake: Lake, tmp_path: Path) -> None:
+    write(tmp_path / "d", {"a.jsonl": ["one"]})
+    sources = {name: Source.model_validate({"path": name, "role": "domain"}) for name in ("d", "d/*.jsonl")}
+    told: list[str] = []
+    before = scan(lake, sources, str(tmp_path), told.append)
+    assert told == []
+    for name in ("c", "b.jsonl", "e.txt"):
+        (tmp_path / "d" / name).symlink_to(tmp_path / "nowhere")
+    (tmp_path / "d" / "f.jsonl").symlink_to(tmp_path / "d" / "f.jsonl")
+    os.mkfifo(tmp_path / "d" / "pipe.jsonl")
+    assert scan(lake, sources, str(tmp_path), told.append) == before
+    first, second = told
+    assert "'d'" in first and "4 links" in first and str(tmp_path / "d" / "b.jsonl") in first
+    assert "'d/*.jsonl'" in second and "2 links" in second and str(tmp_path / "d" / "b.jsonl") in second
+
+
 def test_one_document_is_a_source(lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("all there is")
     assert [row["text"] for row in rows(lake, read(lake, tmp_path / "a.txt"))] == ["all there is"]
