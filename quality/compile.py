@@ -55,7 +55,7 @@ def compile_walk(folder: Path) -> None:
     for all_pairs_up_to in (2, 64):
         buckets = folder / f"buckets-{all_pairs_up_to}"
         edges, _ = find_edges([parts], config, folder / "scratch", buckets, all_pairs_up_to)
-        walk(list("abc"), edges, LargeBuckets.open(buckets), config.jaccard)
+        walk(list("abc"), list("abc"), edges, LargeBuckets.open(buckets), config.jaccard)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Verdicts across documents: which are dropped for another one. Exact copies first, then near-duplicates in keeper order.
+"""Verdicts across documents: which are dropped for another one, copies and near-duplicates, in keeper order.
 
 Copies are what a model would read twice: documents of one text, or of one text once lines are cut and data is masked.
 
@@ -15,16 +15,15 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from corpus.schema import DATASETS
 from quality.curation import Curation
+from quality.large_buckets import LargeBuckets
 from quality.pairs import Pairs
-from quality.walk import walk
+from quality.walk import Walked, walk
 
 SCHEMA = {
     "doc_id": pl.String, "source": pl.String, "part": pl.Int64, "exact": pl.Boolean, "near": pl.Boolean,
     "partner": pl.String, "jaccard": pl.Float64, "containment": pl.Float64, "cluster": pl.String,
-}  # fmt: skip
-_NEAR = {
-    "content_hash": pl.String, "keeper": pl.String, "jaccard": pl.Float64, "containment": pl.Float64,
 }  # fmt: skip
 
 
@@ -81,43 +80,39 @@ def keeper_order(candidates: pl.DataFrame, keep: Sequence[str]) -> pl.DataFrame:
 def find_duplicates(candidates: pl.DataFrame, pairs: Pairs | None, curation: Curation) -> Verdicts:
     """Which of the documents that pass all else are dropped for another.
 
-    `candidates` has the columns of `candidate_columns`. A copy of a near-duplicate is one too, of the same keeper and as
-    near to it; an exact duplicate is what says the same as its keeper, or does once both are edited.
+    `candidates` has the columns of `candidate_columns`. An exact duplicate says the same as its keeper, or does once both are
+    edited. Documents that are alike both ways have one fate: a copy of a near-duplicate is one too, of the same keeper.
     """
     copied = pl.col("content_hash").is_duplicated() | pl.col("trained_hash").is_duplicated()
     involved = copied | pl.col("content_hash").is_in(_contents(pairs).implode())
     ordered = keeper_order(candidates.filter(involved), curation.keep)
-    ordered = _as_one_content(ordered) if curation.exact_duplicates else ordered
-    ordered = ordered.select("doc_id", "content_hash", "source", "part")
-    firsts = ordered.unique("content_hash", keep="first", maintain_order=True).select(
-        "content_hash", first="doc_id"
+    text = "trained_hash" if curation.exact_duplicates else "content_hash"
+    ordered = ordered.select("doc_id", "content_hash", "source", "part", text=text)
+    places = ordered.unique(["content_hash", "text"], keep="first", maintain_order=True).select(
+        "content_hash", "text", first="doc_id"
     )
-    near, guards = _walk(firsts, pairs, curation)
-    is_near = pl.col("keeper").is_not_null()
-    is_copy = (pl.col("doc_id") != pl.col("first")) & ~is_near
-    exact = is_copy if curation.exact_duplicates else pl.lit(False)
-    joined = (
-        ordered.join(firsts, on="content_hash", how="left")
-        .join(near, on="content_hash", how="left")
-        .with_columns(exact.alias("exact"), is_near.alias("near"))
+    walked = _walk(places, pairs, curation)
+    fates = places.with_row_index("place").with_columns(pl.col("place").cast(pl.Int64))
+    fates = fates.join(walked.dropped, on="place", how="left").join(
+        fates.select(keeper="place", keeper_id="first"), on="keeper", how="left"
+    )
+    joined = ordered.join(fates, on=["content_hash", "text"], how="left", maintain_order="left")
+    is_copy = pl.col("keeper").is_null() & (pl.col("doc_id") != pl.col("first")) & curation.exact_duplicates
+    joined = joined.with_columns(
+        exact=pl.col("exact").fill_null(False) | is_copy, near=pl.col("exact").not_().fill_null(False)
     )
     gone = pl.col("exact") | pl.col("near")
+    partner = pl.coalesce("keeper_id", "first")
     dropped = joined.filter(gone).select(
-        "doc_id", "source", "part", "exact", "near", pl.coalesce("keeper", "first").alias("partner"),
-        pl.col("jaccard").fill_null(1.0), pl.col("containment").fill_null(1.0), pl.coalesce("keeper", "first").alias("cluster"),
+        "doc_id", "source", "part", "exact", "near", partner.alias("partner"),
+        pl.col("jaccard").fill_null(1.0), pl.col("containment").fill_null(1.0), partner.alias("cluster"),
     )  # fmt: skip
     keepers = joined.filter(~gone).join(
         dropped.select("partner").unique(), left_on="doc_id", right_on="partner", how="semi"
     )
     kept = keepers.select("doc_id", "source", "part", "exact", "near", cluster="doc_id")
-    return Verdicts(pl.concat([no_verdicts(), dropped, kept], how="diagonal").select(*SCHEMA), guards)
-
-
-def _as_one_content(ordered: pl.DataFrame) -> pl.DataFrame:
-    """Documents that are one text after their edits have the content of the first of them, whose pairs then count for all."""
-    firsts = ordered.unique("trained_hash", keep="first", maintain_order=True)
-    contents = firsts.select("trained_hash", "content_hash")
-    return ordered.drop("content_hash").join(contents, on="trained_hash", how="left", maintain_order="left")
+    rows = pl.concat([no_verdicts(), dropped, kept], how="diagonal").select(*SCHEMA)
+    return Verdicts(rows, walked.guards())
 
 
 def _contents(pairs: Pairs | None) -> pl.Series:
@@ -134,14 +129,8 @@ def _contents(pairs: Pairs | None) -> pl.Series:
     return found
 
 
-def _walk(
-    firsts: pl.DataFrame, pairs: Pairs | None, curation: Curation
-) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
-    """content_hash of what is too near, with keeper (doc_id), jaccard and containment; and guard events."""
-    if curation.near_duplicates is None or pairs is None:
-        return pl.DataFrame(schema=_NEAR), []
-    order = firsts["content_hash"].to_arrow().cast(pa.string())
-    walked = walk(order, pairs.edges, pairs.buckets, curation.near_duplicates.jaccard)
-    ids = firsts.rename({"content_hash": "keeper", "first": "id"})
-    near = walked.dropped.join(ids, on="keeper", how="left")
-    return near.drop("keeper").rename({"id": "keeper"}).select(*_NEAR), walked.guards()
+def _walk(places: pl.DataFrame, pairs: Pairs | None, curation: Curation) -> Walked:
+    contents, texts = (places[name].to_arrow().cast(pa.string()) for name in ("content_hash", "text"))
+    if curation.near_duplicates is None or pairs is None:  # copies alone
+        return walk(contents, texts, DATASETS["near_duplicates"].empty_table(), LargeBuckets.none(), 1.0)
+    return walk(contents, texts, pairs.edges, pairs.buckets, curation.near_duplicates.jaccard)

@@ -1,9 +1,12 @@
-"""The walk: which near-duplicates are dropped, and for which document that is kept.
+"""The walk: which documents are dropped as copies or near-duplicates, and for which document that is kept.
 
-Documents are taken in keeper order. One is dropped iff a candidate pair of Jaccard ≥ the threshold joins it to one that is
-already kept: no chains, and every dropped document is that near to its keeper. Most pairs are stored with their Jaccard. Those
-of large buckets are compared here: a document that is kept sweeps its buckets, exactly, over all that come after it. Most of
-a template falls to the first sweep, so this takes as long as the bucket has members, not pairs.
+Documents are taken in keeper order. One is dropped iff its content, or the text that is trained on, is that of one already
+kept, or a candidate pair of Jaccard ≥ the threshold joins its content to that of one already kept: no chains, and every
+dropped document is a copy of its keeper or that near to it. Most pairs are stored with their Jaccard. Those of large buckets
+are compared here: a document that is kept sweeps its buckets, exactly, over all that come after it. Most of a template falls
+to the first sweep, so this takes as long as the bucket has members, not pairs.
+
+A place is a pair of content and text, in that order: where one content is cut in several ways it has several places.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ _MEMBERS_PER_BLOCK = 1 << 14  # of a sweep, after which the pages of their sets 
 
 @dataclass(frozen=True)
 class Walked:
-    """Who is dropped for whom: columns content_hash, keeper (its content_hash), jaccard, containment."""
+    """Which places are dropped for which: columns place, keeper (a place too), exact, jaccard, containment."""
 
     dropped: pl.DataFrame
     num_cut_short: int  # large buckets in which not every kept document was compared with the rest
@@ -46,80 +49,117 @@ class Walked:
 
 
 def walk(
-    content_hashes: Sequence[str] | pa.Array, edges: pa.Table, buckets: LargeBuckets, threshold: float
-) -> Walked:
-    """The walk over contents in keeper order, those of the documents that pass every other rule.
+    contents: Sequence[str] | pa.Array, texts: Sequence[str] | pa.Array, edges: pa.Table, buckets: LargeBuckets, threshold: float
+) -> Walked:  # fmt: skip
+    """The walk over places in keeper order, those of the documents that pass every other rule.
 
-    Of several kept ones that are near enough the nearest is the keeper, then the first in keeper order. Edges to, and members
-    that are, documents not listed do not count.
+    `contents` and `texts` are hashes, by place; no pair of the two comes twice. Of several kept ones that are near enough the
+    nearest is the keeper, then the first in keeper order. Edges to, and members that are, contents not listed do not count.
     """
     if threshold < MIN_JACCARD:
         raise ValueError(f"threshold {threshold:g} is below {MIN_JACCARD:g}, from which edges are stored")
-    order = pa.array(content_hashes, pa.string())
-    near = _Near(len(order))
-    stored = _stored_edges(edges, order, threshold)
-    sweeps = _Sweeps(buckets, order)
+    places = _Places(pa.array(contents, pa.string()), pa.array(texts, pa.string()))
+    near, fates = _Near(len(places.contents)), _Fates(len(places.slots))
+    stored = _stored_edges(edges, places, threshold)
+    sweeps = _Sweeps(buckets, places)
     place = -1
-    while (place := _judge(place + 1, *stored, *near.columns, *sweeps.open_buckets)) < len(order):
+    while (
+        place := _judge(
+            place + 1, *places.columns, *stored, *near.columns, *fates.columns, *sweeps.open_buckets
+        )
+    ) < len(places.slots):
         sweeps.compare(place, threshold, near)
-    dropped = np.flatnonzero(near.keeper >= 0)
-    columns = {
-        "content_hash": pl.Series(order.take(dropped), dtype=pl.String), "keeper": pl.Series(order.take(near.keeper[dropped]), dtype=pl.String),
-        "jaccard": near.jaccard[dropped], "containment": near.containment[dropped],
-    }  # fmt: skip
+    dropped = np.flatnonzero(fates.keeper >= 0)
+    columns = {"place": dropped, **{name: found[dropped] for name, found in vars(fates).items()}}
     return Walked(pl.DataFrame(columns), int(np.count_nonzero(sweeps.cut_short)))
 
 
-class _Near:
-    """For each place the nearest document that is kept so far, or −1, once one is near enough."""
+class _Places:
+    """What stands at each place: the slot of its content, which numbers contents as they first come, and that of its text."""
 
-    def __init__(self, num_places: int):
-        self.keeper = np.full(num_places, -1, np.int64)
-        self.jaccard, self.containment = np.zeros(num_places), np.zeros(num_places)
+    def __init__(self, contents: pa.Array, texts: pa.Array):
+        encoded = contents.dictionary_encode()
+        self.contents = encoded.dictionary  # by slot
+        self.slots, self.texts = (found.indices.to_numpy() for found in (encoded, texts.dictionary_encode()))
+        _, self.first = np.unique(self.slots, return_index=True)  # place of each slot
+        self.last = np.zeros(len(self.contents), np.int64)
+        self.last[self.slots] = np.arange(len(self.slots))
+        self.kept_content = np.full(len(self.contents), -1, np.int64)  # the place that is kept of each
+        self.kept_text = np.full(len(self.slots), -1, np.int64)
+
+    @property
+    def columns(self) -> tuple[Array, Array, Array, Array]:
+        return self.slots, self.texts, self.kept_content, self.kept_text
+
+
+class _Near:
+    """For each slot the nearest place that is kept so far, or −1, once one is near enough."""
+
+    def __init__(self, num_slots: int):
+        self.keeper = np.full(num_slots, -1, np.int64)
+        self.jaccard, self.containment = np.zeros(num_slots), np.zeros(num_slots)
 
     @property
     def columns(self) -> tuple[Array, Array, Array]:
         return self.keeper, self.jaccard, self.containment
 
 
-def _stored_edges(edges: pa.Table, order: pa.Array, threshold: float) -> tuple[Array, Array, Array, Array]:
-    """The stored pairs that count, by their later place: (where each place's begin, earlier place, Jaccard, containment)."""
-    a, b = (_places(edges.column(name), order) for name in ("content_a", "content_b"))
+class _Fates:
+    """For each place that is judged the one it is dropped for, or −1, and why."""
+
+    def __init__(self, num_places: int):
+        self.keeper = np.full(num_places, -1, np.int64)
+        self.exact = np.zeros(num_places, bool)
+        self.jaccard, self.containment = np.ones(num_places), np.ones(num_places)
+
+    @property
+    def columns(self) -> tuple[Array, Array, Array, Array]:
+        return self.keeper, self.exact, self.jaccard, self.containment
+
+
+def _stored_edges(edges: pa.Table, places: _Places, threshold: float) -> tuple[Array, Array, Array, Array]:
+    """The stored pairs that count, by their later slot: (where each slot's begin, earlier slot, Jaccard, containment).
+
+    A pair counts in the other direction too where the earlier content comes again after the later one.
+    """
+    a, b = (_slots(edges.column(name), places.contents) for name in ("content_a", "content_b"))
     chosen = pc.and_(
         pc.and_(a.is_valid(), b.is_valid()), pc.greater_equal(edges.column("jaccard"), threshold)
     )
     a, b = (column.filter(chosen).to_numpy().astype(np.uint64) for column in (a, b))
-    ends = np.maximum(a, b) << np.uint64(32) | np.minimum(a, b)
-    by_later = np.argsort(ends)
-    starts = np.searchsorted(ends[by_later] >> np.uint64(32), np.arange(len(order) + 1, dtype=np.uint64))
-    earlier = (ends[by_later] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    later, earlier = np.maximum(a, b), np.minimum(a, b)
+    again = np.flatnonzero(places.last[earlier] > places.first[later])
+    to, of = np.append(later, earlier[again]), np.append(earlier, later[again])
+    by_slot = np.argsort(to << np.uint64(32) | of)
+    starts = np.searchsorted(to[by_slot], np.arange(len(places.contents) + 1, dtype=np.uint64))
     jaccard, containment = (
-        edges.column(name).filter(chosen).to_numpy()[by_later] for name in ("jaccard", "containment")
+        np.append(values, values[again])[by_slot]
+        for values in (edges.column(name).filter(chosen).to_numpy() for name in ("jaccard", "containment"))
     )
-    return starts.astype(np.int64), earlier, jaccard, containment
+    return starts.astype(np.int64), of[by_slot].astype(np.int64), jaccard, containment
 
 
-def _places(column: pa.ChunkedArray, order: pa.Array) -> pa.ChunkedArray:
-    """The place of each value in `order`, or null."""
+def _slots(column: pa.ChunkedArray, contents: pa.Array) -> pa.ChunkedArray:
+    """The slot of each value, or null."""
     if not pa.types.is_dictionary(column.type):
-        return pc.index_in(column, value_set=order)
+        return pc.index_in(column, value_set=contents)
     column = column.unify_dictionaries()  # so that the texts are looked up once, not once a chunk
     if not column.num_chunks:
         return pa.chunked_array([], pa.int32())
-    places = pc.index_in(column.chunk(0).dictionary, value_set=order)
-    return pa.chunked_array([places.take(chunk.indices) for chunk in column.chunks], pa.int32())
+    slots = pc.index_in(column.chunk(0).dictionary, value_set=contents)
+    return pa.chunked_array([slots.take(chunk.indices) for chunk in column.chunks], pa.int32())
 
 
 class _Sweeps:
     """Which buckets may still be swept, and the comparing itself."""
 
-    def __init__(self, buckets: LargeBuckets, order: pa.Array):
-        self.buckets = buckets
+    def __init__(self, buckets: LargeBuckets, places: _Places):
+        self.buckets, self.places = buckets, places
         num_members = len(buckets.contents)
-        self.place = pc.fill_null(pc.index_in(buckets.contents, value_set=order), -1).to_numpy()
-        self.member = np.full(len(order), -1, np.int64)
-        listed = np.flatnonzero(self.place >= 0)
-        self.member[self.place[listed]] = listed
+        self.slot = pc.fill_null(pc.index_in(buckets.contents, value_set=places.contents), -1).to_numpy()
+        self.member = np.full(len(places.contents), -1, np.int64)
+        listed = np.flatnonzero(self.slot >= 0)
+        self.member[self.slot[listed]] = listed
         self.firsts, self.of = np.zeros(num_members + 1, np.int64), np.empty(len(buckets.members), np.uint32)
         _invert(buckets.members, buckets.starts, self.firsts, self.of)
         # never fewer than the pairs of the largest bucket that is compared in full: one more member takes nothing away
@@ -133,7 +173,7 @@ class _Sweeps:
 
     def compare(self, place: int, threshold: float, near: _Near) -> None:
         """Compare the document at `place`, which is kept, with all that come after it in its buckets."""
-        buckets, member = self.buckets, self.member[place]
+        buckets, member = self.buckets, self.member[self.places.slots[place]]
         assert buckets.hashes is not None
         for bucket in self.of[self.firsts[member] : self.firsts[member + 1]]:
             if self.left[bucket] <= 0:
@@ -141,7 +181,8 @@ class _Sweeps:
             for start in range(buckets.starts[bucket], buckets.starts[bucket + 1], _MEMBERS_PER_BLOCK):
                 end = min(start + _MEMBERS_PER_BLOCK, buckets.starts[bucket + 1])
                 self.left[bucket] -= _sweep(
-                    place, member, buckets.members[start:end], self.place, self.swept_by, buckets.hashes.read(), buckets.set_starts, threshold, *near.columns
+                    place, member, buckets.members[start:end], self.slot, self.places.last, self.swept_by,
+                    buckets.hashes.read(), buckets.set_starts, threshold, *near.columns,
                 )  # fmt: skip
                 buckets.hashes.release()
 
@@ -151,39 +192,53 @@ class _Sweeps:
 
 @kernel
 def _judge(
-    first: int, starts: Array, earlier: Array, stored_jaccard: Array, stored_containment: Array, keeper: Array, jaccard: Array, containment: Array,
-    member: Array, firsts: Array, of: Array, left: Array, cut_short: Array,
+    first: int, slots: Array, texts: Array, kept_content: Array, kept_text: Array,
+    starts: Array, others: Array, stored_jaccard: Array, stored_containment: Array, near: Array, jaccard: Array, containment: Array,
+    keeper: Array, exact: Array, keeper_jaccard: Array, keeper_containment: Array, member: Array, firsts: Array, of: Array, left: Array, cut_short: Array,
 ) -> int:  # fmt: skip
     """Judge places from `first` on, up to one that is kept and has a bucket to sweep; that place, or their number."""
-    for place in range(first, len(keeper)):
-        for edge in range(starts[place], starts[place + 1]):
-            other, value = earlier[edge], stored_jaccard[edge]
-            nearer = value > jaccard[place] or (value == jaccard[place] and other < keeper[place])
-            if keeper[other] < 0 and nearer:
-                keeper[place], jaccard[place], containment[place] = other, value, stored_containment[edge]
-        if keeper[place] < 0 and member[place] >= 0:
+    for place in range(first, len(slots)):
+        slot, text = slots[place], texts[place]
+        copied = kept_content[slot] if kept_content[slot] >= 0 else kept_text[text]
+        if copied >= 0:
+            keeper[place], exact[place] = copied, True
+            continue
+        for edge in range(starts[slot], starts[slot + 1]):
+            other, value = kept_content[others[edge]], stored_jaccard[edge]
+            nearer = value > jaccard[slot] or (value == jaccard[slot] and other < near[slot])
+            if other >= 0 and nearer:
+                near[slot], jaccard[slot], containment[slot] = other, value, stored_containment[edge]
+        if near[slot] >= 0:
+            keeper[place], keeper_jaccard[place], keeper_containment[place] = (
+                near[slot],
+                jaccard[slot],
+                containment[slot],
+            )
+            continue
+        kept_content[slot], kept_text[text] = place, place
+        if member[slot] >= 0:
             sweeps = False
-            for i in range(firsts[member[place]], firsts[member[place] + 1]):
+            for i in range(firsts[member[slot]], firsts[member[slot] + 1]):
                 if left[of[i]] > 0:
                     sweeps = True
                 else:
                     cut_short[of[i]] = True
             if sweeps:
                 return place
-    return len(keeper)
+    return len(slots)
 
 
 @kernel
 def _sweep(
-    place: int, member: int, members: Array, places: Array, swept_by: Array, hashes: Array, set_starts: Array, threshold: float,
+    place: int, member: int, members: Array, slots: Array, last: Array, swept_by: Array, hashes: Array, set_starts: Array, threshold: float,
     keeper: Array, jaccard: Array, containment: Array,
 ) -> int:  # fmt: skip
     """Compare one kept document with `members`, those after it that it did not meet in another bucket; how many that were."""
     start, end = set_starts[member], set_starts[member + 1]
     num_compared = 0
     for other in members:
-        at = places[other]
-        if at <= place or swept_by[other] == place:
+        at = slots[other]
+        if at < 0 or last[at] <= place or other == member or swept_by[other] == place:
             continue
         swept_by[other] = place
         num_compared += 1

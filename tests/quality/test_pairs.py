@@ -33,7 +33,7 @@ def found(tmp_path: Path) -> tuple[Lake, Manifest]:
 def test_pairs_are_read_as_they_were_found(found: tuple[Lake, Manifest]) -> None:
     pairs = read_pairs(*found)
     assert pairs is not None and pairs.buckets.sizes.tolist() == [98]
-    assert walk(sorted(TEXTS), pairs.edges, pairs.buckets, 0.9).dropped.height == 97
+    assert walk(sorted(TEXTS), sorted(TEXTS), pairs.edges, pairs.buckets, 0.9).dropped.height == 97
     assert read_pairs(found[0], None) is None
 
 

@@ -56,7 +56,7 @@ def pairs(edges: list[Edge], dictionary: bool = False) -> Pairs:
 
 
 @st.composite
-def corpora(draw: st.DrawFn) -> tuple[list[Document], list[Edge]]:
+def corpora(draw: st.DrawFn, edited: bool = True) -> tuple[list[Document], list[Edge]]:
     contents = draw(st.lists(st.integers(0, 7), max_size=14))
     documents = [
         {
@@ -64,6 +64,10 @@ def corpora(draw: st.DrawFn) -> tuple[list[Document], list[Edge]]:
             "content_hash": f"c{content}",
             "curated": draw(st.booleans()),
             "num_chars": draw(st.integers(1, 3)),
+            # cut or masked to one of three texts, to that of an unedited one, or not at all
+            "edited_hash": draw(st.sampled_from(["e0", "e1", "e2", "c0", None, None, None]))
+            if edited
+            else None,
         }
         for i, content in enumerate(contents)
     ]
@@ -80,26 +84,31 @@ def by_hand(
     order = sorted(
         documents, key=lambda d: (not d["curated"], -d["num_chars"], d["content_hash"], d["doc_id"])
     )
-    kept: dict[str, str] = {}  # content → doc_id, in keeper order
-    fate: dict[str, tuple[str, float]] = {}  # content that is dropped → its keeper
+    kept: list[tuple[str, str, str]] = []  # doc_id, content, text that is trained on
+    fate: dict[
+        tuple[str, str], tuple[str, str, float]
+    ] = {}  # of what is dropped; a copy of it in both has it too
     dropped = {}
     for document in order:
         content, doc_id = document["content_hash"], document["doc_id"]
-        if content in fate or content in kept:
-            dropped[doc_id] = ("near", *fate[content]) if content in fate else ("exact", kept[content], 1.0)
-            continue
+        text = document["edited_hash"] or content
+        same = [other for other, held, _ in kept if held == content]
+        same += [other for other, _, read in kept if read == text]
         rivals = [
-            (near[frozenset((content, other))], other)
-            for other in kept
-            if frozenset((content, other)) in near
+            (near[frozenset((content, held))], other)
+            for other, held, _ in kept
+            if frozenset((content, held)) in near
         ]
-        if rivals:
+        if (content, text) in fate:
+            dropped[doc_id] = fate[content, text]
+        elif same:
+            dropped[doc_id] = fate[content, text] = ("exact", same[0], 1.0)
+        elif rivals:
             best = max(jaccard for jaccard, _ in rivals)
-            keeper = kept[next(other for jaccard, other in rivals if jaccard == best)]
-            fate[content] = (keeper, best)
-            dropped[doc_id] = ("near", keeper, best)
+            keeper = next(other for jaccard, other in rivals if jaccard == best)
+            dropped[doc_id] = fate[content, text] = ("near", keeper, best)
         else:
-            kept[content] = doc_id
+            kept.append((doc_id, content, text))
     return dropped
 
 
@@ -171,24 +180,56 @@ def test_a_copy_of_a_near_duplicate_is_one_too_of_the_same_keeper() -> None:
     assert dropped == {"a": ("exact", "b", 1.0), "c": ("near", "b", 0.9), "d": ("near", "b", 0.9)}
 
 
-@given(corpora(), st.data())
-def test_of_documents_that_are_one_text_after_their_edits_one_is_kept(
-    case: tuple[list[Document], list[Edge]], data: st.DataObject
+@given(corpora())
+def test_a_dropped_copy_is_one_of_what_is_kept_and_of_what_is_kept_none_is_a_copy(
+    case: tuple[list[Document], list[Edge]],
 ) -> None:
     documents, edges = case
-    for (
-        document
-    ) in documents:  # cut or masked to one of three texts, to that of an unedited one, or not at all
-        document["edited_hash"] = data.draw(st.sampled_from(["e0", "e1", "e2", "c0", None]))
-    verdicts = find_duplicates(candidates(documents), pairs(edges), curation())
-    dropped = found(verdicts.dropped)
+    by_id = {document["doc_id"]: document for document in documents}
+    dropped = found(find_duplicates(candidates(documents), pairs(edges), curation()).dropped)
     kept = [document for document in documents if document["doc_id"] not in dropped]
     for hashes in ([d["edited_hash"] or d["content_hash"] for d in kept], [d["content_hash"] for d in kept]):
         assert len(set(hashes)) == len(hashes)
-    assert {keeper for _, keeper, _ in dropped.values()} <= {document["doc_id"] for document in kept}
     near = {frozenset((f"c{a}", f"c{b}")) for a, b, jaccard in edges if jaccard >= 0.8}
     contents = [document["content_hash"] for document in kept]
     assert not any(frozenset((one, two)) in near for i, one in enumerate(contents) for two in contents[:i])
+    for doc_id, (rule, keeper, _) in dropped.items():
+        assert keeper not in dropped
+        mine, other = by_id[doc_id], by_id[keeper]
+        one_text = (mine["edited_hash"] or mine["content_hash"]) == (
+            other["edited_hash"] or other["content_hash"]
+        )
+        if rule == "exact":
+            assert mine["content_hash"] == other["content_hash"] or one_text
+        else:
+            assert frozenset((mine["content_hash"], other["content_hash"])) in near
+
+
+def test_copies_make_no_chains() -> None:
+    rows = [
+        {"doc_id": "Y", "content_hash": "c1", "edited_hash": None, "curated": True, "num_chars": 9},
+        {"doc_id": "X", "content_hash": "c1", "edited_hash": "t1", "curated": False, "num_chars": 9},  # cut
+        {"doc_id": "Z", "content_hash": "c2", "edited_hash": "t1", "curated": False, "num_chars": 8},
+    ]
+    assert found(find_duplicates(candidates(rows), None, curation()).dropped) == {"X": ("exact", "Y", 1.0)}
+    assert found(find_duplicates(candidates(rows[1:]), None, curation()).dropped) == {
+        "Z": ("exact", "X", 1.0)
+    }
+
+
+def test_a_text_is_judged_again_where_it_is_cut_otherwise() -> None:
+    """B is a copy of A once it is cut, and C has its content but not its text; D comes between and is near them."""
+    rows = [
+        {"doc_id": name, "content_hash": content, "edited_hash": edited, "curated": False, "num_chars": 9 - i}
+        for i, (name, content, edited) in enumerate(
+            [("A", "c0", "t"), ("B", "c1", "t"), ("D", "c2", None), ("C", "c1", "u")]
+        )
+    ]
+    near = pairs([(1, 2, 0.9)])
+    assert found(find_duplicates(candidates(rows), None, curation()).dropped) == {"B": ("exact", "A", 1.0)}
+    assert found(find_duplicates(candidates(rows), near, curation()).dropped) == {
+        "B": ("exact", "A", 1.0), "C": ("near", "D", 0.9),
+    }  # fmt: skip
 
 
 def test_copies_by_their_edits_are_told_apart_where_exact_copies_may_stay() -> None:

@@ -65,9 +65,11 @@ EDGES = st.dictionaries(
 def walked(
     order: list[str], edges: pa.Table, threshold: float, buckets: LargeBuckets | None = None
 ) -> Dropped:
-    found = walk(order, edges, buckets or LargeBuckets.none(), threshold)
+    found = walk(order, order, edges, buckets or LargeBuckets.none(), threshold)
     assert not found.num_cut_short and not found.guards()
-    return {content: (keeper, jaccard, held) for content, keeper, jaccard, held in found.dropped.iter_rows()}
+    columns = ("place", "keeper", "exact", "jaccard", "containment")
+    rows = found.dropped.select(columns).iter_rows()
+    return {order[place]: (order[keeper], jaccard, held) for place, keeper, _, jaccard, held in rows}
 
 
 @settings(deadline=None)
@@ -158,6 +160,37 @@ def greedy(order: list[str], every: dict[tuple[str, str], tuple[float, float]], 
     return dropped
 
 
+@pytest.mark.parametrize("limit", [1, 8, 64])
+def test_walk_of_contents_that_come_again_with_other_edits_is_the_greedy(tmp_path: Path, limit: int) -> None:
+    """Both ways of storing pairs, with every content at three places of different texts, some texts of several contents."""
+    texts, draw = crowd(3), random.Random(3)
+    found, buckets = find(tmp_path, texts, COMPLETE, limit)
+    every = {pair: exact(texts[pair[0]], texts[pair[1]], COMPLETE.ngram) for pair in combinations(texts, 2)}
+    order = [
+        (content, draw.choice(["t1", "t2", "t3", f"{content}-{cut}"])) for content in texts for cut in "abc"
+    ]
+    order = draw.sample(sorted(set(order)), len(set(order)))
+    kept: list[int] = []
+    expected = {}
+    for place, (content, text) in enumerate(order):
+        same = [k for k in kept if order[k][0] == content] + [k for k in kept if order[k][1] == text]
+        near = (
+            []
+            if same
+            else [(*(every.get((content, order[k][0])) or every[order[k][0], content]), k) for k in kept]
+        )
+        best = max(near, key=lambda found: (found[0], -found[2]), default=(0.0, 0.0, -1))
+        if same:
+            expected[place] = (same[0], True, 1.0, 1.0)
+        elif best[0] >= 0.8:
+            expected[place] = (best[2], False, *best[:2])
+        else:
+            kept.append(place)
+    walked = walk(*map(list, zip(*order, strict=True)), found, buckets, 0.8)
+    assert {place: tuple(rest) for place, *rest in walked.dropped.iter_rows()} == expected
+    assert {exact for _, exact, *_ in expected.values()} == {True, False}
+
+
 @pytest.mark.parametrize("limit", [1, 64])
 def test_what_walk_kept_is_kept_when_walked_again(tmp_path: Path, limit: int) -> None:
     texts = {fingerprint(text): text for _, text in families(60, seed=5)}
@@ -176,11 +209,11 @@ def test_a_bucket_of_documents_that_differ_costs_no_more_than_a_few_comparisons_
     texts = {fingerprint(text): text for text in (f"{body} own{i}" for i in range(1000))}
     table, buckets = find(tmp_path, texts, NearDuplicates(num_perm=1, bands=1, ngram=2), 64)
     (size,) = buckets.sizes
-    found = walk(sorted(texts), table, buckets, 0.99)
+    found = walk(sorted(texts), sorted(texts), table, buckets, 0.99)
     assert not found.dropped.height and found.num_cut_short == 1
     (guard,) = found.guards()
     assert guard.keys() <= set(DATASETS["events"].names) and guard["value"] == 1 and guard["threshold"] == 8
-    near = walk(sorted(texts), table, buckets, 0.9)
+    near = walk(sorted(texts), sorted(texts), table, buckets, 0.9)
     assert near.dropped.height >= size - 1 and near.num_cut_short == 0 and not near.guards()
 
 
@@ -197,4 +230,4 @@ def test_every_kernel_of_the_walk_can_be_compiled_beforehand(tmp_path: Path) -> 
 
 def test_thresholds_below_what_is_stored_are_refused() -> None:
     with pytest.raises(ValueError, match="below 0"):
-        walk(["a"], edge_table({}), LargeBuckets.none(), 0.4)
+        walk(["a"], ["a"], edge_table({}), LargeBuckets.none(), 0.4)
