@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from app.recipe import BASE_RUN
 from corpus import names
 from corpus.errors import ConfigError, UnknownName, did_you_mean
 from corpus.facts import read_facts
@@ -280,6 +281,15 @@ def resolve_step(lake: Lake, reference: str) -> tuple[str, int] | None:
     )
 
 
+def is_trained(lake: Lake, owner: names.Claim) -> bool:
+    """Whether the runs that a version began are finished: it has them as soon as they start."""
+    from trainer.run import FINISHED
+
+    runs = {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "run")}
+    begun = [name for name in runs if name != BASE_RUN]
+    return bool(begun) and all(run_status(lake, id)["status"] in FINISHED for id in runs.values())
+
+
 # ── what there is ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -311,7 +321,12 @@ def list_things(lake: Lake, kind: str | None = None) -> list[dict[str, Any]]:
             owners.setdefault(fact["id"], []).append(label)
         ids = run_ids(lake) if each == "run" else [manifest.id for manifest in lake.artifacts(each)]
         rows += [
-            {"kind": each, "id": id, "names": ", ".join(owners.get(id, [])), "bytes": _size(lake, each, id)}
+            {
+                "kind": each,
+                "id": id,
+                "names": ", ".join(owners.get(id, [])),
+                "bytes": sum(_files(lake, each, id).values()),
+            }
             for id in ids
         ]
     for recipe, alias, place in names.aliases(lake):
@@ -326,22 +341,30 @@ def list_things(lake: Lake, kind: str | None = None) -> list[dict[str, Any]]:
     return rows if kind is None else [row for row in rows if row["kind"] == kind]
 
 
-def _size(lake: Lake, kind: str, id: str) -> int:
+def bytes_by_kind(lake: Lake) -> dict[str, int]:
+    """What each kind of artifact takes on the disk; a file that several share counts once, where it is met first."""
+    found: dict[str, int] = {}
+    seen: set[Path] = set()
+    for kind in names.ARTIFACT_KINDS:
+        ids = run_ids(lake) if kind == "run" else [manifest.id for manifest in lake.artifacts(kind)]
+        for files in (_files(lake, kind, id) for id in ids):
+            found[kind] = found.get(kind, 0) + sum(files[path] for path in files.keys() - seen)
+            seen |= files.keys()
+    return found
+
+
+def _files(lake: Lake, kind: str, id: str) -> dict[Path, int]:
+    """The files of an artifact or run with their bytes; of a part that several artifacts share, each has it."""
     if kind == "run":
-        return sum(path.stat().st_size for path in (lake.runs / id).rglob("*") if path.is_file())
+        return {path: path.stat().st_size for path in (lake.runs / id).rglob("*") if path.is_file()}
     manifest = lake.get(kind, id)
     parts = [part for parts in manifest.datasets.values() for part in parts]
-    shards = [
-        lake.path_of(part).with_suffix(end)
-        for part in parts
-        for end in (".bin", ".idx")
-        if kind == "token_shards"
-    ]
-    return (
-        sum(part.bytes for part in parts)
-        + sum(entry.bytes for entry in manifest.files.values())
-        + sum(path.stat().st_size for path in shards if path.exists())
-    )
+    found = {lake.path_of(part): part.bytes for part in parts}
+    found |= {lake.folder(kind, id) / name: entry.bytes for name, entry in manifest.files.items()}
+    for part in parts if kind == "token_shards" else ():
+        paths = (lake.path_of(part).with_suffix(end) for end in (".bin", ".idx"))
+        found |= {path: path.stat().st_size for path in paths if path.exists()}
+    return found
 
 
 @lru_cache(maxsize=256)

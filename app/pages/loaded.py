@@ -122,8 +122,4 @@ def metrics(root: str, run_id: str, bytes: int) -> list[dict[str, Any]]:
 @st.cache_data(show_spinner=False, ttl=30, max_entries=8)
 def sizes(root: str) -> dict[str, int]:
     """Bytes by kind of artifact."""
-    found: dict[str, int] = {}
-    for row in queries.list_things(_lake(root)):
-        if row["kind"] != "alias":
-            found[row["kind"]] = found.get(row["kind"], 0) + row["bytes"]
-    return found
+    return queries.bytes_by_kind(_lake(root))

@@ -62,12 +62,12 @@ def figures(lake: Lake, owner: Claim) -> None:
 
 def progress(lake: Lake, owner: Claim) -> None:
     """The stages as a line of links; the first one that is missing says what to run."""
-    present = {kind: bool(names.attached(lake, owner, kind)) for kind in STAGES}
+    done = stages_done(lake, owner)
     with st.container(horizontal=True, vertical_alignment="center"):
         for kind, (label, target) in STAGES.items():
-            icon = ":material/check_circle:" if present[kind] else ":material/radio_button_unchecked:"
-            st.page_link(target, label=label, icon=icon, disabled=not present[kind], query_params=frame.address(owner))  # fmt: skip
-    missing = next((kind for kind in STAGES if not present[kind]), None)
+            icon = ":material/check_circle:" if done[kind] else ":material/radio_button_unchecked:"
+            st.page_link(target, label=label, icon=icon, disabled=not names.attached(lake, owner, kind), query_params=frame.address(owner))  # fmt: skip
+    missing = next((kind for kind in STAGES if not done[kind]), None)
     if missing and missing_matters(owner, missing):
         st.info(f"Next: {STAGES[missing][0].lower()}.", icon=":material/arrow_forward:")
         st.code(f"tilth {VERBS[missing]} RECIPE --lake {lake.root}", language="bash")
@@ -77,6 +77,12 @@ def progress(lake: Lake, owner: Claim) -> None:
             icon=":material/arrow_forward:",
         )
         st.code(f'tilth select RECIPE --approve RUN/STEP --note "why" --lake {lake.root}', language="bash")
+
+
+def stages_done(lake: Lake, owner: Claim) -> dict[str, bool]:
+    """By what each stage leaves, whether it is done; a run is there from its first step, and done at its last."""
+    done = {kind: bool(names.attached(lake, owner, kind)) for kind in STAGES}
+    return done | {"run": queries.is_trained(lake, owner)}
 
 
 def missing_matters(owner: Claim, kind: str) -> bool:
@@ -116,7 +122,8 @@ def recipe_rows(lake: Lake) -> list[dict[str, Any]]:
     for name in names.recipe_names(lake):
         for owner in reversed(names.claims(lake, name)):
             has = {kind: len(names.attached(lake, owner, kind)) for kind in STAGES}
-            last = [label for kind, (label, _) in STAGES.items() if has[kind]]
+            done = stages_done(lake, owner)
+            last = [label for kind, (label, _) in STAGES.items() if done[kind]]
             rows.append({
                 "version": str(owner), "sources": len(owner.recipe.get("sources", [])), "reached": last[-1] if last else "claimed",
                 "runs": has["run"], "scorecards": has["scorecard"], "champion": champion if (champion := champions.get(name, "")).startswith(f"{owner}/") else "",
@@ -144,7 +151,7 @@ def latest(lake: Lake, limit: int = 12) -> list[dict[str, Any]]:
             for row in queries.run_events(lake, run_id)[-limit:]
             if row["kind"] not in _NO_NEWS
         ]
-    for kind in names.ARTIFACT_KINDS:
+    for kind in (kind for kind in names.ARTIFACT_KINDS if kind != "run"):  # whose own events are above
         for fact in queries.all_attached(lake, kind):
             key = f"/{fact['key']}" if fact["key"] else ""
             found.append((fact["time_utc"], f"{kind.replace('_', ' ')} ready", f"{fact['claim']}{key}"))

@@ -24,6 +24,7 @@ from corpus import names
 from corpus.lake import Lake, Manifest, now_utc
 from corpus.process import this_process
 from quality.explain import why
+from tests.app.command import tilth
 from tests.app.small_lake import PLANTED_EMAIL, PLANTED_SSN, QUESTIONS
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -369,6 +370,38 @@ def test_a_run_that_goes_is_said_to_train_and_one_without_a_process_is_not(
         if not changes or "pid" in changes:
             said = "training now" if goes else "no process trains it"
             assert said in shown(opened(lake.root, "training"))
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "not_finite", "interrupted"])
+def test_train_is_checked_when_the_runs_are_finished_not_when_they_start(
+    small_lake: Path, tmp_path: Path, opened: Any, status: str
+) -> None:
+    def look() -> tuple[list[str], str]:
+        test = opened(lake.root, "overview")
+        links = [link.proto.icon for link in test.get("page_link") if link.proto.label == "Train"]
+        return links, shown(test)
+
+    lake = Lake(tmp_path / "lake")
+    shutil.copytree(small_lake, lake.root, symlinks=True)
+    assert ["check_circle" in icon for icon in look()[0]] == [True]
+    run = names.resolve(lake, "small/replay-30", "run").id
+    lake.write_json(lake.runs / run / "status.json", {**queries.run_status(lake, run), "status": status})
+    icons, said = look()
+    assert ["check_circle" in icon for icon in icons] == [False]
+    assert "tilth train RECIPE" in said
+    assert "run ready" not in said
+
+
+def test_parts_that_versions_share_are_counted_once(small_lake: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    lake = Lake.open(tmp_path / "lake", create=False)
+    change = "curation.overrides={prose: {num_words: {min: 30}}}"  # the shards of code stay as they are
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    assert tilth("tokenize", recipe, "--lake", lake.root, "--set", change).code == 0
+    rows = queries.list_things(lake, "token_shards")
+    on_disk = sum(path.stat().st_size for path in (lake.root / "token_shards" / "parts").iterdir())
+    assert len(rows) == 2
+    assert queries.bytes_by_kind(lake)["token_shards"] == on_disk < sum(row["bytes"] for row in rows)
 
 
 def test_scorecards_give_the_gates_verdict_and_the_items_that_would_decide(
