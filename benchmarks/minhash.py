@@ -149,9 +149,9 @@ def load_datatrove(name: str) -> tuple[str, Sign]:
 
 def is_equal_to_datasketch(text: str) -> bool:
     """Our signature against datasketch's from the same 32-bit shingle hashes."""
-    _, hashes = shingle_hashes(pa.array([text], pa.large_string()), NGRAM, bits=32)
+    _, hashes = shingle_hashes(pa.array([text], pa.large_string()), NGRAM)
     reference = datasketch.MinHash(NUM_PERM, seed=1, scheme="affine32", hashfunc=int)
-    reference.update_batch(hashes.tolist())
+    reference.update_batch((hashes >> np.uint64(32)).tolist())
     ours = MinHash(NUM_PERM, NGRAM)(as_batch([text])).column("signature")[0].as_py()
     return bool(np.array_equal(reference.hashvalues, ours))
 

@@ -46,11 +46,6 @@ def run_query_in_process(
     return _shared.stream(lake_root, query, limits=limits, seconds=seconds, raw=raw).read()
 
 
-def warm_up() -> None:
-    """Start the worker of `run_query_in_process` ahead of the first query; returns at once."""
-    _shared.warm()
-
-
 class Console:
     """Workers that answer queries; threads may share one. `close` ends them all."""
 
@@ -91,8 +86,8 @@ class Console:
                 self._put_back(worker)
             self._turns.release()
 
-    def warm(self) -> None:
-        """Have a worker start now, so that the first query does not wait for it."""
+    def _warm(self) -> None:
+        """Have a worker start now, so that the next query does not wait for it."""
         with self._lock:
             if len(self._idle) < self._spare and not self._closed:
                 self._idle.append(_Worker())
@@ -112,7 +107,7 @@ class Console:
                 self._idle.append(worker)
         if not keep:
             worker.kill()
-        self.warm()  # after a query that had to be killed the next one finds a worker all the same
+        self._warm()  # after a query that had to be killed the next one finds a worker all the same
 
     def close(self) -> None:
         """End the workers that wait for a query; those at work end with theirs."""

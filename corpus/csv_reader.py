@@ -9,7 +9,7 @@ from corpus.files import Content
 from corpus.lines import split_lines
 from corpus.records import Item, Reading, RecordMaker, Reject
 
-_DELIMITERS = ",\t;|"
+DELIMITERS = ",\t;|"
 
 
 def read_csv(content: Content, reading: Reading) -> Iterator[Item]:
@@ -52,7 +52,7 @@ def _header(lines: _Lines, text_field: str) -> tuple[str, list[str]]:
         return ",", [""]
     if line is None:
         return ",", []
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS:
         try:
             columns = [name.strip() for name in next(csv.reader([line], delimiter=delimiter, strict=True))]
         except csv.Error:

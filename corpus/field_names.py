@@ -11,13 +11,13 @@ import csv
 import json
 import re
 
+from corpus.csv_reader import DELIMITERS
 from corpus.errors import SourceError
 from corpus.files import Content, FileRef
 from corpus.readers import Reading, format_of
 
 _HEAD = 1 << 20
 _MAX_NAMES, _MAX_CHARS = 20, 40
-_DELIMITERS = ",\t;|"
 # a word of letters and few digits, or nothing, which pandas calls its index
 _COLUMN = re.compile(r"(?!.*\d{3})[^\W\d]\w*|")
 
@@ -53,7 +53,7 @@ def _of_parquet(ref: FileRef) -> list[str]:
 def _of_csv(head: str) -> list[str]:
     """The header by the delimiter that finds most names in it."""
     line = head.splitlines()[:1]
-    found = max((next(csv.reader(line, delimiter=delimiter), []) for delimiter in _DELIMITERS), key=len)
+    found = max((next(csv.reader(line, delimiter=delimiter), []) for delimiter in DELIMITERS), key=len)
     return [name.strip() for name in found]
 
 

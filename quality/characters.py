@@ -52,17 +52,26 @@ FF61 10A56-10A57 10F55-10F59 10F86-10F89 11047-11048 110BE-110C1 11141-11143 111
 """
 
 
-def text_buffers(texts: pa.Array) -> tuple[Array, Array]:
-    """The UTF-8 bytes of a string array and the offsets (int64, n + 1) of its documents in them; null reads as empty."""
-    if texts.type != pa.large_string():
+def as_large_string(texts: Any) -> pa.LargeStringArray:
+    """A string column of either width, chunked or not, as one large_string array with nulls empty."""
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    if not pa.types.is_large_string(texts.type):
         texts = texts.cast(pa.large_string())
-    if texts.null_count:
-        texts = pc.fill_null(texts, "")
+    return pc.fill_null(texts, "") if texts.null_count else texts
+
+
+def text_buffers(texts: Any) -> tuple[Array, Array]:
+    """The UTF-8 bytes of a string column and the offsets (int64, n + 1) of its documents in them; null reads as empty."""
+    texts = as_large_string(texts)
+    return np.frombuffer(texts.buffers()[2] or b"", np.uint8), text_offsets(texts)
+
+
+def text_offsets(texts: pa.LargeStringArray) -> Array:
+    """The byte offset of each document in the array's buffer, one more than there are documents."""
     if not len(texts):
-        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
-    _, ends, data = texts.buffers()
-    offsets = np.frombuffer(ends, np.int64, len(texts) + 1, texts.offset * 8)
-    return np.frombuffer(data or b"", np.uint8), offsets
+        return np.zeros(1, np.int64)
+    return np.frombuffer(texts.buffers()[1], np.int64, len(texts) + 1, texts.offset * 8)
 
 
 def sentence_terminals() -> frozenset[str]:

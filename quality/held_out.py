@@ -20,12 +20,13 @@ import pyarrow as pa
 
 from corpus.errors import LakeError
 from corpus.schema import OPERATORS
+from quality.characters import Array, as_large_string
 from quality.kernel import kernel
 from quality.minhash import text_slices
-from quality.shingles import Array, as_large_string, mix64, shingle_hashes, shingles_identity
+from quality.shingles import mix64, shingle_hashes, shingles_identity
+from quality.verification import DIGITS
 
 NEAR_JACCARD, NEAR_CONTAINMENT = 0.5, 0.8  # a document at or beyond either is not trained on
-DIGITS = 6  # to which both are rounded
 _SLICE_BYTES = 4 << 20  # text per kernel call
 _ARRAYS = ("keys", "groups", "postings", "documents", "sizes")
 _DENSE_SHARE = 1 / 16  # a group of this share of the documents is added as a row, not one by one

@@ -16,15 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.schema import OPERATORS
+from quality.characters import Array, as_large_string, text_offsets
 from quality.kernel import kernel
-from quality.shingles import (
-    Array,
-    as_large_string,
-    raw_shingles,
-    shingle_hashes,
-    shingles_identity,
-    text_offsets,
-)
+from quality.shingles import raw_shingles, shingle_hashes, shingles_identity
 
 __all__ = ["MinHash", "permutations", "shingle_hashes", "signatures"]
 

@@ -21,6 +21,7 @@ from corpus.edits import edit_text
 from corpus.errors import UnknownName, did_you_mean, one_of
 from corpus.schema import OPERATORS, OWN_FIELDS, PII_TYPES
 from quality import pii_checks
+from quality.characters import text_buffers
 from quality.pii_candidates import KINDS, find_candidates
 from quality.pii_context import Candidate
 from quality.pii_digits import fold_digits
@@ -119,15 +120,9 @@ class Pii:
 
     def find_all(self, texts: pa.Array) -> list[list[PiiSpan]]:
         """Spans of each text, sorted and disjoint; none for a null. `texts`: an Arrow string or large_string array."""
-        filled = texts.cast(pa.large_string()).fill_null("")
-        found: list[list[PiiSpan]] = [[] for _ in range(len(filled))]
-        if not filled or filled.buffers()[2] is None:
-            return found
-        offsets = np.frombuffer(filled.buffers()[1], dtype=np.int64)[
-            filled.offset : filled.offset + len(filled) + 1
-        ]
-        data = filled.buffers()[2].slice(offsets[0], offsets[-1] - offsets[0]).to_pybytes()
-        offsets = offsets - offsets[0]
+        buffer, offsets = text_buffers(texts)
+        found: list[list[PiiSpan]] = [[] for _ in range(len(offsets) - 1)]
+        data, offsets = buffer[offsets[0] : offsets[-1]].tobytes(), offsets - offsets[0]
         starts = offsets.tolist()
         data, offsets, places = fold_digits(data, offsets)
         candidates = find_candidates(np.frombuffer(data, dtype=np.uint8), offsets)

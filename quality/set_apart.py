@@ -22,13 +22,14 @@ from corpus.lake import Lake, Manifest, artifact_id
 from corpus.schema import DATASETS
 from corpus.snapshot import EDITS_VERSION, edited_column, edited_texts
 from quality.candidates import find_candidates
+from quality.characters import as_large_string
 from quality.curation import Curation, SourceRules
 from quality.decide import SourceInput
 from quality.edited import SourceEdits
 from quality.held_out import HeldOutIndex
 from quality.near_duplicates import NearDuplicates
 from quality.pairs import read_pairs
-from quality.shingles import as_large_string, shingle_hashes, shingles_identity
+from quality.shingles import shingle_hashes, shingles_identity
 from quality.verdicts import find_duplicates
 
 INDEX_VERSION = 2

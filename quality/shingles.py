@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.fingerprint import hash_bytes
+from quality.characters import Array, as_large_string, text_buffers
+from quality.hash_table import eight_bytes
 from quality.kernel import kernel
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SHINGLES_VERSION = 1  # bumped by hand when a shingle's hash changes
 _NUM_CODE_POINTS = 0x110000
@@ -82,7 +82,7 @@ def raw_shingles(texts: pa.Array, ngram: int) -> tuple[Array, Array]:
     A null text has no shingles. `texts` is a string or large_string array; slices are read in place.
     """
     assert ngram >= 1, ngram
-    data, offsets = _buffers(_lower_contextual(as_large_string(texts)))
+    data, offsets = text_buffers(_lower_contextual(as_large_string(texts)))
     lengths = np.diff(offsets)
     longest = int(lengths.max(initial=0))
     folded = np.empty(longest + longest // 2 + 32, np.uint8)  # lower case may lengthen: Ⱥ (2 bytes) to ⱥ (3)
@@ -96,17 +96,9 @@ def raw_shingles(texts: pa.Array, ngram: int) -> tuple[Array, Array]:
     return starts, hashes[:total]
 
 
-def shingle_hashes(texts: pa.Array, ngram: int, bits: int = 64) -> tuple[Array, Array]:
-    """Every document's shingle set: (offsets int64 of n + 1, hashes sorted and unique, uint64 or, with bits=32, uint32).
-
-    The 32-bit hash is the upper half of the 64-bit one.
-    """
-    if bits not in (32, 64):
-        raise ValueError(f"bits is {bits!r}; shingle hashes have 32 or 64")
-    starts, hashes = raw_shingles(texts, ngram)
-    if bits == 32:
-        hashes = (hashes >> np.uint64(32)).astype(np.uint32)
-    return sorted_unique(starts, hashes)
+def shingle_hashes(texts: pa.Array, ngram: int) -> tuple[Array, Array]:
+    """Every document's shingle set: (offsets int64 of n + 1, hashes uint64, sorted and unique)."""
+    return sorted_unique(*raw_shingles(texts, ngram))
 
 
 def sorted_unique(starts: Array, hashes: Array) -> tuple[Array, Array]:
@@ -115,31 +107,6 @@ def sorted_unique(starts: Array, hashes: Array) -> tuple[Array, Array]:
         hashes[start:stop].sort()  # numpy sorts by SIMD, ten times faster than a compiled loop
     kept = np.zeros(len(starts), np.int64)
     return kept, hashes[: _drop_repeats(starts, hashes, kept)]
-
-
-def as_large_string(texts: Any) -> pa.LargeStringArray:
-    """A string column of either width, chunked or not, as one large_string array with nulls empty."""
-    if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks()
-    if not pa.types.is_large_string(texts.type):
-        texts = texts.cast(pa.large_string())
-    return pc.fill_null(texts, "") if texts.null_count else texts
-
-
-def text_offsets(texts: pa.LargeStringArray) -> Array:
-    """The byte offset of each document in the array's buffer, one more than there are documents."""
-    return (
-        np.frombuffer(texts.buffers()[1], np.int64, len(texts) + 1, texts.offset * 8)
-        if len(texts)
-        else np.zeros(1, np.int64)
-    )
-
-
-def _buffers(texts: pa.LargeStringArray) -> tuple[Array, Array]:
-    data = texts.buffers()[2]
-    return (
-        np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
-    ), text_offsets(texts)
 
 
 def _lower_contextual(texts: pa.LargeStringArray) -> pa.LargeStringArray:
@@ -212,10 +179,7 @@ def _hash_word(blocks: Array, start: int, stop: int) -> Any:
     """Hash of a word's bytes, eight at a time; `blocks` is the folded text as uint64, read at any byte."""
     value: Any = _SEED
     while True:
-        shift = np.uint64((start & 7) << 3)
-        eight = (blocks[start >> 3] >> shift) | (
-            (blocks[(start >> 3) + 1] << np.uint64(1)) << (np.uint64(63) - shift)
-        )
+        eight = eight_bytes(blocks, start)
         left = stop - start
         if left <= 8:
             return mix64(value ^ (eight & (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64((8 - left) << 3))))

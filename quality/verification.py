@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from corpus.part import open_part, reading
+from quality.characters import as_large_string
 from quality.kernel import int64, kernel
-from quality.shingles import as_large_string, shingle_hashes
+from quality.shingles import shingle_hashes
 from quality.spill import Spill
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MIN_JACCARD = 0.5  # pairs below it are not stored, so no threshold can be below it
-DIGITS = 6  # to which Jaccard and containment are rounded
+DIGITS = 6  # to which Jaccard and containment are rounded, here and against the held-out set
 _PAIRS_PER_BLOCK = 1 << 16
 
 

@@ -32,11 +32,11 @@ def batch(texts: list[str | None]) -> pa.RecordBatch:
 
 def of_datasketch(text: str | None, operator: MinHash) -> list[int]:
     """datasketch's signature, one update per distinct 32-bit shingle hash."""
-    _, hashes = shingle_hashes(pa.array([text], pa.large_string()), operator.ngram, bits=32)
+    _, hashes = shingle_hashes(pa.array([text], pa.large_string()), operator.ngram)
     reference = datasketch.MinHash(
         operator.num_perm, seed=SEED, scheme="affine32", hashfunc=lambda value: value
     )
-    for value in hashes.tolist():
+    for value in (hashes >> np.uint64(32)).tolist():
         reference.update(value)
     return reference.hashvalues.tolist()
 
