@@ -17,7 +17,6 @@ from app.options import (
     SetOption,
     check_finished,
     cli,
-    plain,
     print_work,
     show_work,
     walk,
@@ -186,7 +185,7 @@ def select(
     work = walk(recipe, "select", None, sample, set_, lake, profile, json_)
     assert work.selection is not None
     selection = work.selection
-    print_work(work, json_, lambda w: plain(selection), lambda w: render_selection(selection))
+    print_work(work, json_, lambda w: selection.to_json(), lambda w: render_selection(selection))
     if approve:
         import getpass
 
@@ -235,7 +234,7 @@ def _loss_rows(work: Work) -> list[dict[str, Any]]:
 def _run_json(work: Work) -> Any:
     return {
         "snapshot": work.curated.snapshot.id if work.curated else None, "mixtures": {name: m.id for name, m in work.mixtures.items()}, "runs": work.runs,
-        "scorecards": {key: m.id for key, m in work.scorecards.items()}, "selection": work.selection,
+        "scorecards": {key: m.id for key, m in work.scorecards.items()}, "selection": work.selection.to_json() if work.selection else None,
     }  # fmt: skip
 
 

@@ -40,16 +40,15 @@ def _scores(work: Work) -> str:
 
 def _lineage_line(work: Work) -> str:
     """From the chosen (else the last) checkpoint to one document that its last step trained on."""
-    from app.queries import lineage_of_step, run_status
+    from app.queries import lineage_of_step
 
     if not work.scorecards:
         return ""
     key = work.selection.chosen if work.selection and work.selection.chosen else [*work.scorecards][-1]
-    name = key.split("/")[0]
+    name, _, at = key.partition("/")
     if name not in work.runs:
         return ""
-    lake = _lake_option(work)
-    step = int(run_status(work.lake, work.runs[name])["last_step"])
+    lake, step = _lake_option(work), int(at)
     first = lineage_of_step(work.lake, work.runs[name], step).documents[0]
     return (
         f"lineage: {work.claim}/{name}/{step} trained on {first['doc_id']} (source {first['source']}, epoch {first['epoch']}) among others\n"

@@ -54,7 +54,7 @@ class Work:
     mixtures: dict[str, Manifest] = field(default_factory=dict)  # by run
     runs: dict[str, str] = field(default_factory=dict)  # run → run id
     scorecards: dict[str, Manifest] = field(default_factory=dict)  # run/step → scorecard
-    not_finite: list[str] = field(default_factory=list)  # runs that met a number that is not finite
+    unfinished: dict[str, str] = field(default_factory=dict)  # run → what stopped it before its end
     selection: Selection | None = None
 
     @property

@@ -93,11 +93,11 @@ def show_work(
 
 
 def check_finished(work: Work) -> None:
-    """GuardStop, naming the runs that met a number that is not finite; what else there was to do is done by then."""
-    if work.not_finite:
+    """GuardStop, naming the runs that were stopped before their end; what else there was to do is done by then."""
+    if work.unfinished:
         raise GuardStop(
-            f"did not finish, since a loss or gradient was not a number: {', '.join(work.not_finite)}. "
-            "What they had committed was kept; `tilth sql 'FROM events'` tells the step"
+            f"did not finish: {', '.join(f'{run} ({reason})' for run, reason in work.unfinished.items())}. "
+            "What they had committed was kept; `tilth sql 'FROM events'` tells more"
         )
 
 

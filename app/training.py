@@ -124,14 +124,14 @@ def scratch_architecture(loaded: LoadedRecipe, scratch: Scratch) -> Architecture
 
 
 def train_planned_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
-    """Train what is missing: the base, then every run from its last checkpoint. A run that a guard stopped is reported, and others go on.
+    """Train what is missing: the base, then every run from its last checkpoint.
 
-    One that met a number that is not finite is noted in `work.not_finite`; what it committed is evaluated like any other.
+    A run that its monitor or a number that is not finite stopped is noted in `work.unfinished`, and others go on; what it
+    committed is evaluated like any other. A base must get to its end.
     """
     planned = planned_runs(work.loaded, runs, work.profile)
     if work.profile.threads:  # read when torch is loaded, which is later than here
         os.environ["OMP_NUM_THREADS"] = str(work.profile.threads)
-    stopped = []
     for name, run in planned.items():
         base = base_of(work, name)
         try:
@@ -140,14 +140,11 @@ def train_planned_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
             if name == BASE_RUN:
                 raise
             work.report.say(f"{name}: {error}")
-            work.not_finite.append(name)
-            continue
+            reason = "a loss or gradient was not a number"
         if reason and name == BASE_RUN:
             raise GuardStop(f"the base did not finish: {reason}")
-        elif reason:
-            stopped.append(f"{name}: {reason}")
-    for text in stopped:
-        work.report.say(text)
+        if reason:
+            work.unfinished[name] = reason
 
 
 def base_of(work: Work, run: str) -> Base:
@@ -262,7 +259,7 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
         )
     if result.status == "done":
         return ""
-    return f"{result.status} by its monitor at step {result.last_step} of {plan.num_steps}; `tilth sql 'FROM events'` tells why"
+    return f"{result.status} by its monitor at step {result.last_step} of {plan.num_steps}"
 
 
 def _on_machine(training: Training, profile: Profile) -> Training:

@@ -12,7 +12,7 @@ by Holm's method before they are read. All gains must be shown, so they need no 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from pydantic import field_validator, model_validator
@@ -181,6 +181,9 @@ class GateResult:
     @property
     def verdict(self) -> str:
         return {True: "PASSED", False: "FAILED", None: "INCONCLUSIVE"}[self.passed]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"verdict": self.verdict, "passed": self.passed, **asdict(self)}
 
 
 def evaluate_gate(gate: Gate, baseline: Scorecard, candidate: Scorecard) -> GateResult:

@@ -10,7 +10,8 @@ A checkpoint is off the Pareto set only if another is surely better on every axi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,11 @@ class SelectionRow:
         """Whether it can be chosen; None where the items cannot tell yet."""
         return False if self.against_champion and self.against_champion.passed is False else self.gate.passed
 
+    def to_json(self) -> dict[str, Any]:
+        against = self.against_champion.to_json() if self.against_champion else None
+        own = {"choosable": self.choosable, "gate": self.gate.to_json(), "against_champion": against}
+        return {**asdict(self), **own}
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -62,6 +68,10 @@ class Selection:
         if self.chosen is not None:
             return "PASSED"
         return "INCONCLUSIVE" if any(row.choosable is None for row in self.rows) else "FAILED"
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, with the words that follow from it."""
+        return {"verdict": self.verdict, **asdict(self), "rows": [row.to_json() for row in self.rows]}
 
 
 def select(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app import flow
+from app.closing import closing_text
 from app.evaluation import _unusable
+from app.flow import Work
 from app.profile import Profile
 from app.recipe import load_recipe
+from app.report import Report
 from app.training import planned_runs
 from corpus import names
 from corpus.lake import Lake
@@ -75,6 +79,27 @@ def test_a_baseline_at_a_step_that_is_scored_is_taken(
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
     options = ["--lake", tmp_path / "lake", "--set", f"gate.baseline={baseline}"]
     assert tilth("run", recipe, *options).code == 0
+
+
+def test_the_lineage_line_is_of_the_chosen_checkpoint_also_when_it_is_a_milestone(
+    small_lake: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    sets = [
+        "training.checkpoints.milestones=[1024]", "evaluation.full.at=milestones", "training.learning_rate=0.2x",
+        "gate={harm: {holdout/domain: {bits_per_byte: {max_increase: 90%}}}}",
+    ]  # fmt: skip
+    work = Work(
+        Lake.open(tmp_path / "lake"),
+        load_recipe(small_lake.parent / "corpus" / "recipe.yaml", sets),
+        Profile(workers=1),
+        Report(quiet=True),
+    )
+    flow.run_recipe(work)
+    assert work.selection is not None
+    for key in ("replay-30/2", "replay-30/4"):
+        work.selection = replace(work.selection, chosen=key)
+        assert f"lineage: small@2/{key} trained on" in closing_text(work)
 
 
 def test_a_baseline_that_was_scored_serves_when_its_run_is_left_out(small_lake: Path, tmp_path: Path) -> None:

@@ -99,6 +99,21 @@ def test_a_scorecard_that_is_found_has_the_name_it_has_in_this_version(
     assert "replay-00" not in json.dumps(asdict(cards["replay-30/4"]), default=str)
 
 
+def test_json_says_the_verdicts_that_the_text_says(small_lake: Path) -> None:
+    options = [small_lake.parent / "corpus" / "recipe.yaml", "--lake", small_lake]
+    text = tilth("select", *options).out
+    by_select = json.loads(tilth("select", *options, "--json").out)["result"]
+    by_run = json.loads(tilth("run", *options, "--json").out)["result"]["selection"]
+    assert by_select == by_run
+    assert by_select["verdict"] == "INCONCLUSIVE" and by_select["chosen"] is None
+    for row in by_select["rows"]:
+        gate = row["gate"]
+        assert f"{row['name']} against {gate['baseline']}: {gate['verdict']}" in text
+        assert {True: "PASSED", False: "FAILED", None: "INCONCLUSIVE"}[gate["passed"]] == gate["verdict"]
+        assert row["choosable"] == gate["passed"] and row["against_champion"] is None
+        assert {rule["verdict"] for rule in gate["rules"]}
+
+
 def test_a_champion_that_was_scored_otherwise_is_left_out_and_it_is_told_why(
     small_lake: Path, lake: Lake
 ) -> None:

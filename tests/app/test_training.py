@@ -234,13 +234,35 @@ def test_a_run_that_meets_nan_stops_no_other(small_lake: Path, tmp_path: Path) -
     options = ["--lake", tmp_path / "lake", "--set", f"runs={{broken: {broken}, replay-30: {{}}}}", "--json"]
     said = tilth("run", recipe, *options)
     assert said.code == 3
-    assert "did not finish, since a loss or gradient was not a number: broken" in said.err
+    assert "did not finish: broken (a loss or gradient was not a number)" in said.err
     result = json.loads(said.out)["result"]
     assert [key for key in result["scorecards"] if key.startswith("replay-30/")]
     assert result["selection"] is not None
     assert tilth("select", recipe, *options, "--approve", "replay-30/4").code == 0, (
         "what finished can be approved"
     )
+
+
+def test_a_run_that_its_monitor_stops_stops_no_other_and_is_told_by_exit_3(
+    small_lake: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    watched = "{training.learning_rate: 1.0, training.schedule.warmup: 0, training.monitor: {every: 512, max_increase: {general: 1%}}}"
+    options = [
+        "--lake",
+        tmp_path / "lake",
+        "--set",
+        f"runs={{watched: {watched}, replay-30: {{}}}}",
+        "--json",
+    ]
+    for _ in range(2):
+        said = tilth("run", recipe, *options)
+        assert said.code == 3
+        assert "did not finish: watched (stopped by its monitor at step 1 of 4)" in said.err
+        result = json.loads(said.out)["result"]
+        assert {"watched/1", "replay-30/4"} <= set(result["scorecards"])
+        assert result["selection"]["verdict"] in ("PASSED", "FAILED", "INCONCLUSIVE")
 
 
 def test_a_base_that_meets_nan_ends_the_walk(small_lake: Path, tmp_path: Path) -> None:
