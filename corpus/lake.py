@@ -13,6 +13,7 @@ Nothing here knows what a document is. An object store is not supported yet, and
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -234,10 +235,10 @@ class Lake:
         while True:
             try:
                 return publish(outer, home)
-            except OSError:
+            except OSError as error:
                 if (home / "manifest.json").exists():
                     return
-                if not home.is_dir():
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
             with suppress(FileNotFoundError):  # another writer moved it
                 os.rename(home, self.stage() / home.name)  # swept with what else the dead leave there

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus import lake as lake_module
 from corpus import part as part_module
 from corpus import process
 from corpus.errors import LakeError, UnknownName
@@ -295,6 +296,26 @@ def test_many_who_find_an_artifact_without_manifest_all_get_it(lake: Lake) -> No
     found: list[Manifest] = []
     run_together(8, lambda number: found.append(lake.commit(made)))
     assert found == [made] * 8
+
+
+def test_one_that_another_writer_moved_away_in_between_is_committed_all_the_same(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = lake.commit(manifest(lake))
+    home = lake.folder("documents", made.id)
+    (home / "manifest.json").unlink()
+    publish, refusals = lake_module.publish, []
+
+    def refuse_once(staging: Path, path: Path) -> None:
+        try:
+            publish(staging, path)
+        except OSError as error:
+            refusals.append(error)
+            os.rename(home, lake.stage() / "moved")
+            raise
+
+    monkeypatch.setattr(lake_module, "publish", refuse_once)
+    assert lake.commit(made) == made and len(refusals) == 1
 
 
 def test_a_damaged_task_is_a_lake_error(lake: Lake) -> None:
