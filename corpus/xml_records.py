@@ -148,6 +148,7 @@ class RecordCollector:
 
     def _leave_out(self, joiner: TextJoiner) -> TextJoiner | None:
         """An excluded element begins: its text goes to a joiner of its own, or to none where no field can be in it."""
+        joiner.end_run()
         self._aside.append((len(self._names), joiner))
         self._joiner = TextJoiner(self._kinds) if self._element_fields.keys() - self._found.keys() else None
         self._ignored = 0 if self._joiner else 1

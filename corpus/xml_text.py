@@ -52,6 +52,9 @@ class TextJoiner:
     def __init__(self, kinds: dict[str, int]):
         self._kinds = kinds
         self._pieces: list[str] = []
+        self._run: list[
+            str
+        ] = []  # the last characters, of which more may come: where they were cut means nothing
         self._starts: list[int] = []  # the place of the element's opening mark
         self._states: list[int] = []  # its kind, and what was seen directly in it
         self._undecided: list[list[int] | None] = []  # marks around its children of no known kind
@@ -59,6 +62,7 @@ class TextJoiner:
 
     def begin(self, name: str, space: str | None = None) -> None:
         """An element begins; `space` is its xml:space."""
+        self.end_run()
         pieces, states = self._pieces, self._states
         kind = self._kinds.get(name, UNKNOWN)
         keeps = states[-1] & _KEEPS if states else 0
@@ -74,6 +78,16 @@ class TextJoiner:
 
     def add(self, data: str) -> None:
         """Characters directly in the innermost element."""
+        if self._run or not data.isspace():
+            self.size += len(data)
+        self._run.append(data)
+
+    def end_run(self) -> None:
+        """What comes next is not next to the last characters in the document."""
+        if not self._run:
+            return
+        data = self._run[0] if len(self._run) == 1 else "".join(self._run)
+        self._run.clear()
         state = self._states[-1]
         if data.isspace():
             if state & _KEEPS:
@@ -81,7 +95,6 @@ class TextJoiner:
             self._pieces.append(data if state & _KEEPS or not data.isascii() else " ")
             return
         self._states[-1] = state | _HAS_TEXT
-        self.size += len(data)
         if state & _KEEPS:
             data = data.replace("\n", _LINE).replace(" ", _SPACE)
         elif "\n" in data:
@@ -92,6 +105,7 @@ class TextJoiner:
 
     def end(self) -> int:
         """The innermost element ends; returns the place where it starts."""
+        self.end_run()
         start, state, undecided = self._starts.pop(), self._states.pop(), self._undecided.pop()
         pieces, kind = self._pieces, state & _KIND
         if undecided:

@@ -85,6 +85,29 @@ def test_xml_files(read: Read, data: str | bytes, found: list[Any]) -> None:
     assert read("a.xml", data, text_field=".//s") == found
 
 
+PIECES = ["one\n\ntwo", "one \n - two", "\n \n", "\n", " ", "\t", "a", "one", "-", "- ", "•", "&nbsp;", "&amp;", "&#10;", "<p>", "</p>", "<b>", "</b>", "<x>", "</x>", "<doc>", "</doc>", "<!-- -->", "<![CDATA[", "]]>", "<note>", "</note>", "é", "&", "<?x?>"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40), st.integers(1, 9))
+def test_how_a_file_is_sliced_says_nothing(
+    items_of: ItemsOf, tmp_path_factory: Any, pieces: list[str], size: int
+) -> None:
+    path, data = (
+        tmp_path_factory.mktemp("xml") / "a.xml",
+        f"<r><doc>{''.join(pieces)}</doc><doc>two</doc></r>",
+    )
+    keys: dict[str, Any] = {"text_field": ".//doc", "exclude": ["note"], "id_field": "p"}
+    whole = items_of(path, data, **keys)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_SLICE", size)
+        assert items_of(path, data, **keys) == whole
+
+
+def test_long_white_space_is_as_short_white_space(read: Read) -> None:
+    data = f"<doc>one{' ' * 100_000}\n{' ' * 100_000}two{chr(10) * 100_000}three</doc>"
+    assert read("a.xml", data, text_field="doc") == ["one two\nthree"]
+
+
 # ── ends that are missing ──
 
 DOC = "<doc><p>{} " + "good text here " * 4 + "</p></doc>\n"

@@ -130,6 +130,14 @@ def test_an_attribute_is_the_records_own_or_the_nearest_aboves(tmp_path: Path, i
     assert (two.own_id, two.url, two.metadata) == ("2", "u", {"id": "2"})
 
 
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [("<x>one</x><note>n</note><y>two</y>", "one\ntwo"), ("<note>n</note><x>one</x><y>two</y>", "one\ntwo"), ("one\n<note>n</note>\ntwo", "one two"), ("one<note>n</note>two", "onetwo")],
+)  # fmt: skip
+def test_what_is_left_out_leaves_no_trace(read: Read, inside: str, text: str) -> None:
+    assert read("a.xml", f"<doc>{inside}</doc>", text_field="doc", exclude=["note"]) == [text]
+
+
 def test_a_field_may_stand_in_what_is_left_out(tmp_path: Path, items_of: ItemsOf) -> None:
     data = "<doc><meta><date>2020-01-02</date><junk>x</junk></meta><p>one</p></doc>"
     [record] = items_of(tmp_path / "a.xml", data, text_field="doc", exclude=["meta"], date_field="meta/date")
