@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.holdout import held_out_rows
+from corpus.json_file import read_json
 from corpus.lake import Lake, Manifest, artifact_id
+from evals.code_version import code_version
 from evals.items import TaskItems
 from evals.scorecard import (
     Scorecard,
@@ -76,7 +78,7 @@ def evaluate(
     card = build_scorecard(header, tables, id)
     part = lake.write_part("scores", id, card.rows)
     summary = {
-        "header": header.model_dump(mode="json", exclude={"name"}),
+        "header": header.model_dump(mode="json", exclude={"name", "code_version"}),
         "rows": card.summary(id).to_pylist(),
     }
     return lake.commit(
@@ -89,7 +91,8 @@ def evaluate(
             tuple(parents),
             {"scores": (part,)},
             summary=summary,
-        )
+        ),
+        context={"code_version": code_version()},
     )
 
 
@@ -115,7 +118,12 @@ def open_scorecard(lake: Lake, manifest: Manifest, name: str) -> Scorecard:
 
     `name` is what the checkpoint is called where it is asked for: equal runs share a scorecard, and each has its own name.
     """
-    header = ScorecardHeader.model_validate(manifest.summary["header"] | {"name": name})
+    context = read_json(lake.folder(manifest.kind, manifest.id) / "context.json") or {}
+    beside = {
+        "name": name,
+        "code_version": context.get("code_version", ""),
+    }  # circumstance: not in the manifest
+    header = ScorecardHeader.model_validate(manifest.summary["header"] | beside)
     return Scorecard(header, lake.read_part(manifest.parts("scores")[0]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,10 @@ def test_a_gate_makes_no_change_a_claim_where_it_declares_a_margin(cards: dict[s
     plain = {(row.target, row.metric): row.verdict for row in compare_all(one, {"other": other})[0]["other"]}
     assert verdicts[axis] is not Verdict.INCONCLUSIVE
     assert {**verdicts, axis: plain[axis]} == plain
+
+
+def test_the_header_names_the_code_that_scored(cards: dict[str, Scorecard]) -> None:
+    assert {card.header.code_version.partition("+")[0] for card in cards.values()} == {version("tilth")}
 
 
 def test_intervals_have_the_gate_s_confidence_and_say_which(cards: dict[str, Scorecard]) -> None:
