@@ -152,7 +152,7 @@ def pareto(rows: Rows, titles: tuple[str, str], lines: Sequence[Mapping[str, Any
     scale, axis = alt.Scale(zero=False, padding=24), alt.Axis(format=format, tickCount=7)
     x, y = alt.X("x:Q", scale=scale, axis=axis, title=titles[0]), alt.Y("y:Q", scale=scale, axis=axis, title=titles[1])  # fmt: skip
     colour = alt.Color("checkpoint:N", scale=alt.Scale(domain=names, range=COLOURS), legend=_legend("top"))
-    base = _chart(_finite(rows)).encode(color=colour)
+    base = _chart(rows).encode(color=colour)
     wide = base.mark_rule(strokeWidth=1.8).encode(x=alt.X("x_low:Q", scale=scale, axis=axis, title=titles[0]), x2="x_high:Q", y=y)  # fmt: skip
     tall = base.mark_rule(strokeWidth=1.8).encode(x=x, y=alt.Y("y_low:Q", scale=scale, axis=axis, title=titles[1]), y2="y_high:Q")  # fmt: skip
     points = base.mark_point(filled=True, size=150, opacity=1).encode(
@@ -183,7 +183,7 @@ def _threshold(line: Mapping[str, Any]) -> tuple[alt.Chart, alt.Chart]:
 def forest(rows: Rows, title: str) -> alt.LayerChart:
     """Paired differences with their intervals; rows have target, delta, low, high and verdict. Zero is marked."""
     order = [str(row["target"]) for row in rows]
-    base = _chart(_finite(rows)).encode(
+    base = _chart(rows).encode(
         y=alt.Y("target:N", sort=order, title=None, axis=alt.Axis(labelLimit=240)),
         color=alt.Color("verdict:N", scale=_scale(VERDICTS), legend=_legend("top")),
     )
@@ -199,7 +199,7 @@ def forest(rows: Rows, title: str) -> alt.LayerChart:
 
 
 def _chart(rows: Rows) -> alt.Chart:
-    return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
+    return alt.Chart(alt.InlineData(values=_finite(rows)))
 
 
 def _scale(colours: Mapping[str, str]) -> alt.Scale:
@@ -215,7 +215,7 @@ def _legend(orient: str, columns: int = 4) -> alt.Legend:
 
 
 def _finite(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """JSON has no infinity: an interval without an end is drawn without one."""
+    """JSON has neither infinity nor NaN: an interval without an end is drawn without one, a loss that is no number not at all."""
     return [
         {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
         for row in rows

@@ -22,11 +22,11 @@ POINT = {
     "y_high": math.nan,
 }
 CASES: dict[str, Any] = {
-    "outcome_bars": lambda: charts.outcome_bars([{"source": "s", "outcome": "kept", "rank": 0, "tokens": 3}], "tokens"),
-    "rule_heatmap": lambda: charts.rule_heatmap([{"source": "s", "rule": "r", "share": 0.2, "tokens": 3}], ["r"], "tokens"),
-    "weight_dots": lambda: charts.weight_dots([{"source": "s", "weighting": "natural", "weight": 0.5}]),
-    "ledger_areas": lambda: charts.ledger_areas([{"step": 1, "source": "s", "tokens": 10, "epochs": 0.1}]),
-    "run_lines": lambda: charts.run_lines([{"run": "r", "step": 1, "value": 2.0, "tokens": 10}], "loss", ["r"]),
+    "outcome_bars": lambda: charts.outcome_bars([{"source": "s", "outcome": "kept", "rank": 0, "tokens": math.nan}], "tokens"),
+    "rule_heatmap": lambda: charts.rule_heatmap([{"source": "s", "rule": "r", "share": math.nan, "tokens": math.inf}], ["r"], "tokens"),
+    "weight_dots": lambda: charts.weight_dots([{"source": "s", "weighting": "natural", "weight": math.nan}]),
+    "ledger_areas": lambda: charts.ledger_areas([{"step": 1, "source": "s", "tokens": 10, "epochs": math.inf}]),
+    "run_lines": lambda: charts.run_lines([{"run": "r", "step": 1, "value": math.nan, "tokens": 10}], "loss", ["r"]),
     "pareto": lambda: charts.pareto([POINT], ("domain", "general"), [{"x": 0.0, "label": "no change"}, {"y": 0.1, "label": "gate", "limit": True}]),
     "forest": lambda: charts.forest([{"target": "t", "delta": 0.1, "low": -math.inf, "high": math.inf, "verdict": "INCONCLUSIVE"}], "change"),
 }  # fmt: skip

@@ -12,13 +12,16 @@ import pytest
 from app.export import export
 from corpus import names
 from corpus.catalog import Source
+from corpus.errors import ConfigError
 from corpus.holdout import Holdout
 from corpus.ingest import ingest, scan
 from corpus.lake import Lake, Manifest
 from corpus.sql import run_query
 from quality.curate import curate
 from quality.curation import Curation
+from quality.language_model import hash_weights
 from tests.corpus.lakes import EMAIL, prose
+from trainer.checkpoint import read_checkpoints
 
 
 def make(
@@ -72,6 +75,27 @@ def test_what_is_exported_is_what_the_views_show_of_what_is_kept(lake: Lake, tmp
         }
         assert row["date"] == view["date"].isoformat() and "in case" in row["text"]
     assert EMAIL not in json.dumps(rows) and "by" in rows[0]["metadata"]
+
+
+@pytest.mark.parametrize("reference", ["small/replay-30", "small/replay-30/4", "small/replay-30/2"])
+def test_a_checkpoint_is_a_folder_that_transformers_loads_and_nothing_else(
+    small_lake: Path, tmp_path: Path, reference: str
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    lake, out = Lake.open(small_lake, create=False), tmp_path / "out"
+    rows = export(lake, reference, "hf", out)
+    assert {row["file"] for row in rows} == {path.name for path in out.iterdir()}
+    assert not {"COMMITTED.json", "trainer_state.json", "optimizer.pt"} & {row["file"] for row in rows}
+    found = names.resolve(lake, reference, "run")
+    step = found.step or 4
+    committed = next(one for one in read_checkpoints(lake.runs / found.id) if one.step == step)
+    assert hash_weights(out) == committed.weights_sha256
+    model = AutoModelForCausalLM.from_pretrained(out)
+    tokens = AutoTokenizer.from_pretrained(out)("the of and", return_tensors="pt")
+    assert model(**tokens).logits.shape[-1] == model.config.vocab_size
+    with pytest.raises(ConfigError, match="cannot be exported as 'jsonl'"):
+        export(lake, reference, "jsonl", tmp_path / "other")
 
 
 def test_the_licence_is_the_one_of_this_snapshot_s_source(lake: Lake, tmp_path: Path) -> None:
