@@ -17,12 +17,13 @@ from corpus.files import FileRef, HashCache, list_files
 from corpus.fingerprint import fingerprint
 from corpus.ingest import Files, hash_cache
 from corpus.lake import Lake
+from mixer.tokenizer import TOKENIZER_FILES
 from trainer.checkpoint import checkpoint_id
 
 if TYPE_CHECKING:
     from app.flow import Work
 
-MODEL_FILES = (".json", ".txt", ".model", ".jinja", ".safetensors")
+MODEL_FILES = (".json", ".model", ".jinja", ".safetensors")
 
 
 def version_fingerprint(work: Work, files: Mapping[str, Files]) -> str:
@@ -67,7 +68,7 @@ def _folder_content(cache: HashCache, folder: Path) -> list[list[str]]:
     return [
         [path.name, cache.hash_of(ref)]
         for path, ref in paths.items()
-        if path.parent == folder and path.suffix in MODEL_FILES
+        if path.parent == folder and (path.suffix in MODEL_FILES or path.name in TOKENIZER_FILES)
     ]
 
 

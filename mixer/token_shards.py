@@ -205,9 +205,6 @@ class TokenStream:
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def num_sequences(self, sequence_length: int) -> int:
-        return num_sequences(len(self), sequence_length)
-
     def read(self, start: int, stop: int) -> np.ndarray:
         """The tokens [start, stop); a copy, int64."""
         tokens = np.empty(stop - start, dtype=np.int64)

@@ -60,10 +60,6 @@ class Tokenizer:
         """uint16 when the vocabulary is below 65,500, else int32: what Megatron-LM reads."""
         return np.dtype(np.uint16 if self.vocab_size < UINT16_VOCABULARY else np.int32)
 
-    def identity(self) -> dict[str, object]:
-        """What decides the ids of a text: the files, and the library that reads them (major.minor)."""
-        return {"tokenizer": self.fingerprint, "tokenizers": library_version()}
-
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
         """The token ids of each text, without BOS, EOS or truncation; arrays of `dtype`."""
         encode = self._words.ids if self._words else self._encode

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import queries
+from app.evaluation import scorecards_of
 from app.pages import frame, loaded
 from corpus import names
 from corpus.errors import UnknownName
@@ -77,16 +78,12 @@ def diagram(lake: Lake, lineage: dict[str, Any], run_id: str, step: int) -> str:
         f'  shards --> mixture["mixture<br/>{mixture.id[:8]}"] --> run["run {_label(lineage["name"])}<br/>{run_id[:8]}"]',
         f'  base["base<br/>{_label(str(lineage.get("base")))}"] --> run --> point(["step {step:,}"])',
     ]
-    for number, card in enumerate(_cards(lake, run_id, step)):
-        lines.append(f'  point --> card{number}["scorecard<br/>{card[:8]}"]')
+    for number, card in enumerate(scorecards_of(lake, checkpoint_id(run_id, step))):
+        lines.append(f'  point --> card{number}["scorecard<br/>{card.id[:8]}"]')
     if any((place["id"], place["step"]) == (run_id, step) for _, alias, place in names.aliases(lake) if alias == "champion"):  # fmt: skip
         lines.append('  point --> champion{{"champion"}}')
     lines.append("  classDef here fill:#2F6B4F,color:#ffffff,stroke:#2F6B4F\n  class point here")
     return "\n".join(lines)
-
-
-def _cards(lake: Lake, run_id: str, step: int) -> list[str]:
-    return [card.id for card in lake.artifacts("scorecard") if (head := card.summary["header"]).get("run_id") == run_id and head.get("step") == step]  # fmt: skip
 
 
 def _sources(snapshot: Manifest, most: int = 10) -> str:

@@ -19,7 +19,13 @@ from corpus.lake import Lake
 from tests.app.small_lake import write_corpus
 
 Fingerprint = Callable[..., str]
-MODEL = {"config.json": "{}", "model.safetensors": "weights", "tokenizer.json": "{}", "tokenizer.model": "m"}
+MODEL = {
+    "config.json": "{}",
+    "model.safetensors": "weights",
+    "tokenizer.json": "{}",
+    "tokenizer.model": "m",
+    "merges.txt": "a b",
+}
 OUTSIDE = {
     "tokenizer": ["tokenizer={path: model}"],
     "base_model": ["base_model={path: model}"],
@@ -73,6 +79,7 @@ def test_where_a_model_stands_and_what_is_beside_it_is_no_part(
 ) -> None:
     before = fingerprint(*OUTSIDE[what])
     (corpus / "model" / "README.md").write_text("words")
+    (corpus / "model" / "notes.txt").write_text("words")
     (corpus / "model" / "runs").mkdir()
     (corpus / "model" / "runs" / "a.json").write_text("{}")
     assert fingerprint(*OUTSIDE[what]) == before
