@@ -14,7 +14,6 @@ Nothing here knows what a document is. An object store is not supported yet, and
 from __future__ import annotations
 
 import errno
-import json
 import os
 import platform
 import shutil
@@ -29,7 +28,7 @@ import pyarrow as pa
 
 from corpus.errors import LakeError, UnknownName
 from corpus.fingerprint import hash_file
-from corpus.json_file import read_json, well_formed
+from corpus.json_file import create_json, read_json, well_formed, write_json
 from corpus.manifest import (
     FORMAT,
     READABLE_FORMATS,
@@ -45,8 +44,6 @@ from corpus.part import (
     check_form,
     publish,
     read_part,
-    staging_path,
-    sync_folder,
     write_part,
     writing,
 )
@@ -251,27 +248,11 @@ class Lake:
 
     def write_json(self, path: Path, tree: Mapping[str, Any]) -> None:
         """Replace `path` atomically and durably."""
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            staging = _staged_json(path, tree)
-            try:
-                publish(staging, path)
-            finally:
-                staging.unlink(missing_ok=True)
+        write_json(path, tree)
 
     def create_json(self, path: Path, tree: Mapping[str, Any]) -> bool:
         """Create `path` with this content, whole, if and only if nothing is there; says whether it did."""
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            staging = _staged_json(path, tree)
-            try:
-                os.link(staging, path)
-                sync_folder(path.parent)
-                return True
-            except FileExistsError:
-                return False
-            finally:
-                staging.unlink(missing_ok=True)
+        return create_json(path, tree)
 
     def sweep(self, older_than_seconds: float = 86_400) -> None:
         """Delete what a killed process left half-done: staging and scratch folders, temporary files beside parts and facts."""
@@ -300,15 +281,6 @@ def circumstance() -> dict[str, Any]:
 def now_utc() -> int:
     """Microseconds since 1970, UTC."""
     return time.time_ns() // 1000
-
-
-def _staged_json(path: Path, tree: Mapping[str, Any]) -> Path:
-    staging = staging_path(path)
-    with staging.open("w", encoding="utf-8") as file:
-        json.dump(tree, file, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    return staging
 
 
 def _is_whole(path: Path, entry: FileEntry) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 
 from corpus.errors import LakeError
 from corpus.fingerprint import fingerprint
+from corpus.json_file import write_json
 from corpus.lake import now_utc
 from corpus.part import sync_folder
 from corpus.run_rows import checkpoint_rows
@@ -148,18 +149,6 @@ def rotate_checkpoints(
         _remove(checkpoint.folder)
     _record(run_folder)
     return gone
-
-
-def write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    """Write a JSON file durably: temporary name, fsync, rename."""
-    staging = path.with_name(f".{path.name}.tmp")
-    with staging.open("w", encoding="utf-8") as file:
-        json.dump(tree, file, indent=1, sort_keys=True, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(staging, path)
-    sync_folder(path.parent)
 
 
 def _record(run_folder: Path) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from corpus.config import read_yaml
 from corpus.errors import ConfigError, LakeError, NotFinite, Stopped, one_of
 from corpus.fingerprint import fingerprint, hash_bytes
+from corpus.json_file import write_json
 from mixer.global_batch import global_batch
 from mixer.tokenizer import Tokenizer, load_tokenizer
 from trainer.checkpoint import (
@@ -27,7 +28,6 @@ from trainer.checkpoint import (
     read_checkpoints,
     staging_folder,
     verify_checkpoint,
-    write_json,
 )
 from trainer.config import Training, check_single_process, resolve_training
 from trainer.data import DataPlane, resolve_micro_batch

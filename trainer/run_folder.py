@@ -26,13 +26,13 @@ import yaml
 
 from corpus.config import read_yaml
 from corpus.errors import ConfigError
-from corpus.json_file import read_json
+from corpus.json_file import read_json, write_json
 from corpus.lake import now_utc
 from corpus.part import sync_folder
 from corpus.process import this_process
 from corpus.run_rows import json_lines
 from mixer.tokenizer import TOKENIZER_FILES
-from trainer.checkpoint import Checkpoint, write_json
+from trainer.checkpoint import Checkpoint
 
 _MODEL_FILES = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json")
 _ABSENT = "nothing"
