@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from app.held_out import check_held_out
+from app.held_out import check_held_out, tell_what_it_costs
 from app.profile import Profile
 from app.reach import check_baseline, last_stage
 from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
@@ -207,6 +207,7 @@ def curate_documents(work: Work, trains: bool) -> None:
     except GuardStop:
         work.report.say(render_funnel_summary(snapshot))
         raise
+    tell_what_it_costs(work)
     try:
         check_held_out(work)
     except ConfigError as error:

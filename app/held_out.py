@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 from corpus.errors import ConfigError
 from corpus.lake import Manifest
+from corpus.snapshot import LOSS_DOCUMENTS
 from evals.task import HOLDOUT_TASK
 
 if TYPE_CHECKING:
     from app.flow import Work
+
+TOLD_SHARE = 0.1
 
 
 def scored_holdout(work: Work) -> Manifest | None:
@@ -47,6 +50,18 @@ def check_held_out(work: Work) -> None:
         )
     if work.loaded.scores_holdout and not parts:
         work.report.say(f"the held-out set {name} holds no document, so nothing is scored as {HOLDOUT_TASK}")
+
+
+def tell_what_it_costs(work: Work) -> None:
+    """Say of which sources much is lost to the set: texts made from a template are all near the few that are held out."""
+    assert work.curated is not None
+    for source, tally in work.curated.snapshot.summary["sources"].items():
+        held, near = (tally["first"].get(rule, 0) for rule in ("held_out", "near_held_out"))
+        if tally["documents"] >= LOSS_DOCUMENTS and held + near > TOLD_SHARE * tally["documents"]:
+            work.report.say(
+                f"source {source!r}: {held + near:,} of {tally['documents']:,} documents are not trained on for the held-out set "
+                f"(held_out {held:,}, near_held_out {near:,}). Its documents resemble each other; a smaller holdout.documents_per_source keeps more."
+            )
 
 
 def _asked(work: Work) -> Iterator[tuple[str, str, str]]:

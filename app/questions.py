@@ -230,7 +230,7 @@ def write_rows(rows: pa.Table | Answer, format_: str, out: TextIO) -> None:
             + "\n"
         )
     elif format_ == "csv":
-        writer = csv.writer(out)
+        writer = csv.writer(out, lineterminator="\n")
         writer.writerow(rows.schema.names)
         for row in _plain_rows(rows):
             cells = row.values()

@@ -274,14 +274,22 @@ def load_recipe(path: Path, sets: Iterable[str] = ()) -> LoadedRecipe:
     catalog_tree = apply_sets(
         read_yaml(catalog_path), [text.removeprefix("catalog.") for text in catalog_sets]
     )
-    loaded = LoadedRecipe(
-        recipe,
-        build_catalog(catalog_tree, catalog_path.parent, str(catalog_path)),
-        tree,
-        path.parent.resolve(),
-    )
+    catalog = _catalog_of(recipe, catalog_tree, catalog_path)
+    loaded = LoadedRecipe(recipe, catalog, tree, path.parent.resolve())
     _check(loaded, str(path))
     return loaded
+
+
+def _catalog_of(recipe: Recipe, tree: dict[str, Any], path: Path) -> Catalog:
+    """The catalog; a mistake in a source that the recipe does not name is another recipe's."""
+    try:
+        return build_catalog(tree, path.parent, str(path))
+    except ConfigError:
+        sources = tree.get("sources")
+        if not isinstance(sources, dict):
+            raise
+        named = {name: sources[name] for name in recipe.sources if name in sources}
+        return build_catalog({**tree, "sources": named}, path.parent, str(path))
 
 
 def _check(loaded: LoadedRecipe, where: str) -> None:

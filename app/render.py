@@ -78,7 +78,7 @@ def render_funnel(snapshot: Manifest) -> str:
     for row in shown:
         if snapshot.summary["sources"][row["source"]]["tokens"] is None:
             row |= {"tokens": NOT_MEASURED, "only_this_rule_tokens": NOT_MEASURED}
-    return _sample_of(snapshot.summary.get("sample", 1.0)) + render_table(
+    return _sample_of_files(snapshot) + render_table(
         shown,
         [
             "source",
@@ -106,11 +106,16 @@ def render_funnel_summary(snapshot: Manifest, num_reasons: int = 3) -> str:
             "source": source, "read": tally["documents"] + rejected, "rejected": rejected, "dropped": tally["dropped"], "kept": tally["kept"], "tokens kept": _known(tally["tokens_kept"]),
             "masked": tally["masked"], "dropped most by": shown,
         })  # fmt: skip
-    return _sample_of(snapshot.summary.get("sample", 1.0)) + render_table(rows, limit=110)
+    return _sample_of_files(snapshot) + render_table(rows, limit=110)
 
 
 def _known(tokens: int | None) -> int | str:
     return NOT_MEASURED if tokens is None else tokens
+
+
+def _sample_of_files(snapshot: Manifest) -> str:
+    said = _sample_of(snapshot.summary.get("sample", 1.0))
+    return said and f"{said.rstrip()}; what could not be read is counted in all files\n"
 
 
 def _sample_of(share: float) -> str:

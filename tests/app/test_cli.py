@@ -181,6 +181,14 @@ def test_a_mistake_in_a_recipe_is_told_in_one_line_before_any_work(
     assert not (corpus / "lake").exists()
 
 
+def test_a_mistake_in_a_source_that_the_recipe_does_not_name_is_no_matter(
+    corpus: Path, tmp_path: Path
+) -> None:
+    command = ["ingest", corpus / "recipe.yaml", "--lake", tmp_path / "lake"]
+    assert tilth(*command, "--set", "catalog.sources.other={path: x, rol: domain, text_field: 1}").code == 0
+    refused(tilth(*command, "--set", "catalog.sources.prose.rol=domain"), "'sources.prose.rol'", "'role'")
+
+
 def test_an_unknown_key_in_the_file_and_several_at_once_are_one_line(corpus: Path, tmp_path: Path) -> None:
     tree = yaml.safe_load((corpus / "recipe.yaml").read_text()) | {
         "catalog": str(corpus / "catalog.yaml"),
@@ -351,8 +359,8 @@ def test_text_results_do_not_say_less_than_they_should(small_lake: Path) -> None
     assert table.out == "  n\n───\n130\n"
     moment = "SELECT 1795245149870793 AS time_utc"
     assert tilth("sql", moment, *lake).out.splitlines()[-1] == "2026-11-21T07:12:29Z"
-    assert tilth("sql", moment, "--format", "csv", *lake).out == "time_utc\r\n1795245149870793\r\n"
-    assert tilth("sql", "SELECT 1 AS a, [2] AS b", "--format", "csv", *lake).out == "a,b\r\n1,[2]\r\n"
+    assert tilth("sql", moment, "--format", "csv", *lake).out == "time_utc\n1795245149870793\n"
+    assert tilth("sql", "SELECT 1 AS a, [2] AS b", "--format", "csv", *lake).out == "a,b\n1,[2]\n"
     assert (
         tilth("sql", "SELECT 1 AS a UNION ALL SELECT 2 ORDER BY a", "--format", "json", *lake).out
         == '{"a": 1}\n{"a": 2}\n'

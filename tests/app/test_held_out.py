@@ -57,6 +57,20 @@ def work_on(lake: Lake, recipe: Path, *sets: str) -> Work:
     return Work(lake, load_recipe(recipe, sets), Profile(workers=1), Report(quiet=True))
 
 
+def test_a_source_that_a_held_out_set_costs_much_of_is_told(
+    lake: Lake, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = Work(lake, load_recipe(recipe, []), Profile(workers=1), Report())
+    run_recipe(work, "curate")
+    told = capsys.readouterr().err
+    for source, tally in work.curated.snapshot.summary["sources"].items():  # type: ignore[union-attr]
+        lost = tally["first"].get("held_out", 0) + tally["first"].get("near_held_out", 0)
+        assert (f"source {source!r}: {lost} of {tally['documents']}" in told) == (
+            lost > 0.1 * tally["documents"]
+        )
+    assert "not trained on for the held-out set" in told
+
+
 def test_a_run_that_a_guard_stops_freezes_no_name(lake: Lake, recipe: Path) -> None:
     name = Holdout(name="kept-heldout")
     for _ in range(2):
