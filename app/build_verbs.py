@@ -176,7 +176,7 @@ def evaluate(
 @cli.command()
 def select(
     recipe: RecipeArgument, approve: Annotated[str | None, typer.Option(help="sign off this checkpoint of those the gate is printed for (RUN/STEP) and make it the champion")] = None,
-    note: Annotated[str, typer.Option(help="what the sign-off says")] = "", reviewer: Annotated[str | None, typer.Option(help="who signs (default: the login name)")] = None,
+    note: Annotated[str, typer.Option(help="what the sign-off says; needed where the verdict is not PASSED")] = "", override: Annotated[bool, typer.Option("--override", help="approve what FAILED, with a --note")] = False, reviewer: Annotated[str | None, typer.Option(help="who signs (default: the login name)")] = None,
     sample: SampleOption = None, set_: SetOption = None, lake: LakeOption = None, profile: ProfileOption = None, json_: JsonOption = False,
 ) -> None:  # fmt: skip
     """Gate against the base and the champion, Pareto set, P(best). Exit 3: negative, 4: inconclusive."""
@@ -194,8 +194,8 @@ def select(
         from corpus.sql_catalog import write_catalog
 
         before = names.alias(work.lake, work.recipe.name, names.CHAMPION)
-        gated = {row.name: work.scorecards[row.name] for row in selection.rows}
-        signed = sign_off(work.lake, work.claim, gated, approve, reviewer or getpass.getuser(), note)
+        by = reviewer or getpass.getuser()
+        signed = sign_off(work.lake, work.claim, selection.rows, work.scorecards, approve, by, note, override)
         write_catalog(work.lake)
         print(
             f"approved{' again, it was the champion already' if before and (before['id'], before['step']) == (signed.run_id, signed.step) else ''}: {signed.recipe}/champion is now {signed.reference} (checkpoint {signed.checkpoint_id[:12]})",

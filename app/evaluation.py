@@ -19,7 +19,7 @@ from evals.evaluate import Subject, evaluate, open_scorecard
 from evals.gate import Gate
 from evals.items import TaskItems, load_items
 from evals.scorecard import Scorecard, header_differences
-from evals.select import Selection, select
+from evals.select import Selection, SelectionRow, select
 from evals.task_rows import RejectedRow
 from mixer.tokenize import tokenizer_folder
 from quality.language_model import hash_weights
@@ -219,12 +219,21 @@ class Signoff:
 
 
 def approve(
-    lake: Lake, owner: names.Claim, gated: Mapping[str, Manifest], reference: str, reviewer: str, note: str
+    lake: Lake,
+    owner: names.Claim,
+    rows: Sequence[SelectionRow],
+    scorecards: Mapping[str, Manifest],
+    reference: str,
+    reviewer: str,
+    note: str,
+    override: bool = False,
 ) -> Signoff:
     """Sign off one of the checkpoints that the gate was applied to, and make it the champion of the recipe's name.
 
-    `gated` are their scorecards by RUN/STEP, of this version; what is signed is what was shown. UnknownName otherwise.
+    `rows` are what was shown and `scorecards` theirs by RUN/STEP, of this version; what is signed is what was shown,
+    UnknownName otherwise. ConfigError where the verdict asks for more than a name: see `check_verdict`.
     """
+    gated = {row.name: scorecards[row.name] for row in rows}
     found = names.resolve(lake, _in_version(owner, reference), "run")
     if found.kind != "run":
         raise UnknownName(f"{reference!r} is a {found.kind}; a checkpoint is approved: RUN/STEP")
@@ -236,6 +245,7 @@ def approve(
             f"{reference!r} at step {step} cannot be approved: the gate was applied to {', '.join(gated)}. Evaluate it first: `tilth eval RECIPE`."
         )
     key = f"{found.run}/{step}" if f"{found.run}/{step}" in keys else keys[0]
+    check_verdict(next(row for row in rows if row.name == key), note, override)
     full = f"{owner}/{key}"
     row: dict[str, Any] = {
         "recipe": owner.name, "reference": full, "checkpoint_id": id, "scorecard_id": gated[key].id, "reviewer": reviewer, "note": note, "time_utc": now_utc(),
@@ -245,6 +255,18 @@ def approve(
     write_facts(lake, "signoffs", [{"signoff_id": fingerprint(row), **row}])
     names.move_alias(lake, owner.name, names.CHAMPION, found.id, step, full)
     return Signoff(owner.name, full, id, found.id, step)
+
+
+def check_verdict(row: SelectionRow, note: str, override: bool) -> None:
+    """An inconclusive checkpoint is signed off with a note, a failed one with an override too; ConfigError says what lacks."""
+    if row.choosable or (note.strip() and (override or row.choosable is None)):
+        return
+    over = row.gate if row.choosable is None or row.gate.passed is False else row.against_champion
+    assert over is not None, "it fails against the baseline or the champion"
+    needed = "--note TEXT" if row.choosable is None else "--override --note TEXT"
+    raise ConfigError(
+        f"{row.name} is not signed off: against {over.baseline} it is {over.verdict}. To approve it all the same, say why: {needed}."
+    )
 
 
 def _in_version(owner: names.Claim, reference: str) -> str:

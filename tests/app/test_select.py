@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,12 @@ import pytest
 from app.evaluation import approve, stored_scorecards
 from app.verdicts import open_cards
 from corpus import names
-from corpus.errors import UnknownName
+from corpus.errors import ConfigError, UnknownName
 from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest
 from corpus.names import Claim
+from evals.gate import GateResult, RuleResult
+from evals.select import SelectionRow
 from tests.app.command import tilth
 
 
@@ -23,6 +25,19 @@ from tests.app.command import tilth
 def lake(small_lake: Path, tmp_path: Path) -> Lake:
     shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
     return Lake.open(tmp_path / "lake", create=False)
+
+
+def judged(name: str, gate: bool | None, champion: bool | None = None) -> SelectionRow:
+    """A candidate with these verdicts; None: the items cannot tell."""
+
+    def result(against: str, passed: bool | None) -> GateResult:
+        rule = RuleResult(
+            **{field.name: None for field in fields(RuleResult)} | {"passed": passed}  # type: ignore[arg-type]
+        )
+        return GateResult(name, against, (rule,))
+
+    against = result("small/champion", champion)
+    return SelectionRow(name, result("base/4", gate), against, False, True, (), 1.0, 0.9, 1.1, 0.0)
 
 
 @pytest.fixture
@@ -43,7 +58,7 @@ def test_what_is_approved_is_of_the_version_that_was_selected_from(
 ) -> None:
     owner, cards = sampled
     elsewhere = names.resolve(lake, "small/replay-30", "run")
-    signed = approve(lake, owner, cards, reference, "me", "")
+    signed = approve(lake, owner, [judged("replay-30/4", True)], cards, reference, "me", "")
     place = names.alias(lake, "small", names.CHAMPION)
     assert place is not None
     assert place["id"] == signed.run_id == names.resolve(lake, "small@1/replay-00", "run").id
@@ -66,9 +81,58 @@ def test_what_was_not_gated_here_is_not_approved(
     lake: Lake, sampled: tuple[Claim, dict[str, Manifest]], reference: str, words: list[str]
 ) -> None:
     with pytest.raises(UnknownName) as error:
-        approve(lake, *sampled, reference, "me", "")
+        approve(lake, sampled[0], [judged("replay-30/4", True)], sampled[1], reference, "me", "")
     assert all(word in str(error.value) for word in words), error.value
     assert not list(read_facts(lake, "signoffs"))
+    assert names.alias(lake, "small", names.CHAMPION) is None
+
+
+@pytest.mark.parametrize(
+    ("gate", "champion", "note", "override", "lacking"),
+    [
+        (True, True, "", False, ""),
+        (True, None, "", False, ""),
+        (None, None, "", False, "against base/4 it is INCONCLUSIVE"),
+        (None, None, " ", True, "say why: --note TEXT"),
+        (None, None, "tied", False, ""),
+        (False, None, "", False, "against base/4 it is FAILED"),
+        (False, None, "needed", False, "--override --note TEXT"),
+        (False, None, "", True, "--override --note TEXT"),
+        (False, None, "needed", True, ""),
+        (True, False, "needed", False, "against small/champion it is FAILED"),
+        (None, False, "needed", False, "against small/champion it is FAILED"),
+        (True, False, "needed", True, ""),
+    ],
+)
+def test_what_did_not_pass_is_approved_only_with_a_reason(
+    lake: Lake,
+    sampled: tuple[Claim, dict[str, Manifest]],
+    gate: bool | None,
+    champion: bool | None,
+    note: str,
+    override: bool,
+    lacking: str,
+) -> None:
+    owner, cards = sampled
+    rows = [judged("replay-30/4", gate, champion)]
+    if not lacking:
+        approve(lake, owner, rows, cards, "replay-30/4", "me", note, override)
+        assert [row["note"] for row in read_facts(lake, "signoffs")] == [note]
+        return
+    with pytest.raises(ConfigError, match=lacking) as error:
+        approve(lake, owner, rows, cards, "replay-30/4", "me", note, override)
+    assert "\n" not in str(error.value)
+    assert not list(read_facts(lake, "signoffs"))
+    assert names.alias(lake, "small", names.CHAMPION) is None
+
+
+def test_on_the_command_line_a_verdict_other_than_passed_asks_for_a_note(
+    small_lake: Path, lake: Lake
+) -> None:
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    asked = ["select", recipe, "--approve", "replay-30/4", "--lake", lake.root]
+    said = tilth(*asked)
+    assert said.code == 2 and "INCONCLUSIVE" in said.err and "--note" in said.err
     assert names.alias(lake, "small", names.CHAMPION) is None
 
 
@@ -118,7 +182,7 @@ def test_a_champion_that_was_scored_otherwise_is_left_out_and_it_is_told_why(
     small_lake: Path, lake: Lake
 ) -> None:
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
-    approved = tilth("select", recipe, "--lake", lake.root, "--approve", "replay-30/4")
+    approved = tilth("select", recipe, "--lake", lake.root, "--approve", "replay-30/4", "--note", "first")
     assert approved.code == 0, approved.err
     same = tilth("select", recipe, "--lake", lake.root)
     assert "left out" not in same.err and "is champion" in same.out

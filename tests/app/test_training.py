@@ -238,7 +238,7 @@ def test_a_run_that_meets_nan_stops_no_other(small_lake: Path, tmp_path: Path) -
     result = json.loads(said.out)["result"]
     assert [key for key in result["scorecards"] if key.startswith("replay-30/")]
     assert result["selection"] is not None
-    assert tilth("select", recipe, *options, "--approve", "replay-30/4").code == 0, (
+    assert tilth("select", recipe, *options, "--approve", "replay-30/4", "--note", "it finished").code == 0, (
         "what finished can be approved"
     )
 
