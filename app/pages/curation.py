@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import charts
+from app.guard import guard_stop
 from app.pages import frame, loaded
 from app.pages.document import explain, show_document
 from app.samples import Counting, Wanted, count_documents, rules_in_force, rules_of
@@ -25,6 +26,8 @@ def show(lake: Lake, owner: Claim) -> None:
     if snapshot is None:
         frame.missing(lake, owner, "snapshot", "snapshot", "tilth curate RECIPE", "pages/curation.py")
         return
+    if stop := guard_stop(lake, owner):
+        frame.stopped(stop)
     view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="view", bind="query-params", required=True, label_visibility="collapsed")  # fmt: skip
     {"Funnel": funnel, "Documents": documents, "Rejects": rejects, "Rules": rules}[view or VIEWS[0]](
         lake, owner, snapshot

@@ -133,6 +133,11 @@ def guarded() -> Iterator[None]:
         st.code(str(error), language=None, wrap_lines=True)
 
 
+def stopped(message: str) -> None:
+    """What a guard said when it stopped the recipe, line by line."""
+    st.error(plain(message).replace("\n", "  \n"), icon=":material/front_hand:")
+
+
 def empty(text: str, command: str) -> None:
     """Nothing here yet, and the command that makes something."""
     st.info(text, icon=":material/inbox:")

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import queries
+from app.guard import guard_stop
 from app.pages import frame, loaded
 from corpus import names
 from corpus.facts import read_facts
@@ -67,8 +68,11 @@ def progress(lake: Lake, owner: Claim) -> None:
         for kind, (label, target) in STAGES.items():
             icon = ":material/check_circle:" if done[kind] else ":material/radio_button_unchecked:"
             st.page_link(target, label=label, icon=icon, disabled=not names.attached(lake, owner, kind), query_params=frame.address(owner))  # fmt: skip
+    stop = guard_stop(lake, owner)
     missing = next((kind for kind in STAGES if not done[kind]), None)
-    if missing and missing_matters(owner, missing):
+    if stop:
+        frame.stopped(stop)
+    elif missing and missing_matters(owner, missing):
         st.info(f"Next: {STAGES[missing][0].lower()}.", icon=":material/arrow_forward:")
         st.code(f"tilth {VERBS[missing]} RECIPE --lake {lake.root}", language="bash")
     elif owner.recipe.get("gate") and not names.alias(lake, owner.name, "champion"):
@@ -80,9 +84,10 @@ def progress(lake: Lake, owner: Claim) -> None:
 
 
 def stages_done(lake: Lake, owner: Claim) -> dict[str, bool]:
-    """By what each stage leaves, whether it is done; a run is there from its first step, and done at its last."""
+    """By what each stage leaves, whether it is done: a run at its last step, a snapshot where no guard stopped the recipe."""
     done = {kind: bool(names.attached(lake, owner, kind)) for kind in STAGES}
-    return done | {"run": queries.is_trained(lake, owner)}
+    curated = done["snapshot"] and guard_stop(lake, owner) is None
+    return done | {"snapshot": curated, "run": queries.is_trained(lake, owner)}
 
 
 def missing_matters(owner: Claim, kind: str) -> bool:

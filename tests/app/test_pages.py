@@ -392,6 +392,37 @@ def test_train_is_checked_when_the_runs_are_finished_not_when_they_start(
     assert "run ready" not in said
 
 
+@pytest.mark.parametrize(("allowed", "stops"), [(0.1, True), (0.8, False)])
+def test_what_a_guard_stopped_is_said_and_not_called_done(
+    small_lake: Path, tmp_path: Path, opened: Any, allowed: float, stops: bool
+) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    lake = Lake.open(tmp_path / "lake", create=False)
+    (first,) = names.claims(lake, "small")
+    curation = {**first.recipe["curation"], "stop_if": {"source_loss": allowed}}
+    second = names.claim(lake, "small", "9" * 32, {**first.recipe, "curation": curation})
+    for kind in ("documents", "snapshot"):
+        for fact in names.attached(lake, first, kind):
+            names.attach(lake, second, kind, fact["id"], fact["key"])
+
+    def look() -> tuple[str, bool, str]:
+        test = opened(lake.root, "overview", recipe="small", version="2")
+        (icon,) = [link.proto.icon for link in test.get("page_link") if link.proto.label == "Curate"]
+        said = shown(test)
+        return said, "check_circle" in icon, "\n".join(error.value for error in test.error)
+
+    said, curated, error = look()
+    assert curated is not stops
+    assert ("Next: tokenize" in said) is not stops
+    assert ("prose lost" in error) is stops
+    for view in ("Funnel", "Rejects"):
+        test = opened(lake.root, "curation", recipe="small", version="2", view=view)
+        assert any("prose lost" in error.value for error in test.error) is stops
+    (shards,) = names.attached(lake, first, "token_shards")
+    names.attach(lake, second, "token_shards", shards["id"])  # it was allowed more, and went on
+    assert look()[1:] == (True, "")
+
+
 def test_parts_that_versions_share_are_counted_once(small_lake: Path, tmp_path: Path) -> None:
     shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
     lake = Lake.open(tmp_path / "lake", create=False)
