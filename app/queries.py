@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -38,6 +38,9 @@ class StepLineage:
     ledger: dict[str, list[int]]  # tokens per source and epoch up to and with this step
     epochs: dict[str, float]  # readings of each source so far, as `mix` counts them
     taken: bool  # False: the run has not come so far yet, this is what it will read
+    base: str  # what the run started from, as its recipe called it
+    base_id: str | None  # the run of this lake that it is, whose documents are in the weights too
+    base_step: int | None  # its checkpoint; None: its end
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class DocumentLineage:
     document: dict[str, Any]
     decisions: list[dict[str, Any]]
     seen: list[dict[str, Any]]  # one per run: steps, epochs, checkpoints that contain it
+    went_on: list[dict[str, Any]]  # runs whose first weights come, in turn, from a run that had read it
 
 
 def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
@@ -84,7 +88,11 @@ def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
     ledger = plan.consumed(step * plan.global_batch_sequences)
     sizes = {source.name: source.num_sequences * plan.sequence_length for source in plan.sources}
     epochs = {source: sum(tokens) / max(1, sizes[source]) for source, tokens in ledger.items()}
-    return StepLineage(run_id, lineage["name"], step, rows, ledger, epochs, step <= taken)
+    base = base_run(lake, lineage)
+    return StepLineage(
+        run_id, lineage["name"], step, rows, ledger, epochs, step <= taken,
+        lineage["base"], base and base.id, base and base.step,
+    )  # fmt: skip
 
 
 def lineage_of_document(lake: Lake, document: str) -> DocumentLineage:
@@ -95,9 +103,8 @@ def lineage_of_document(lake: Lake, document: str) -> DocumentLineage:
         for snapshot in lake.artifacts("snapshot")
         if (decision := _decision(lake, snapshot, row["doc_id"]))
     ]
-    return DocumentLineage(
-        row, decisions, [seen for run_id in run_ids(lake) if (seen := _seen_by(lake, run_id, row["doc_id"]))]
-    )
+    seen = [seen for run_id in run_ids(lake) if (seen := _seen_by(lake, run_id, row["doc_id"]))]
+    return DocumentLineage(row, decisions, seen, _went_on(lake, seen))
 
 
 _SHOWN_OF_DOCUMENT = ["doc_id", "source", "file_hash", "occurrence", "record", "content_hash", "num_bytes", "date"]  # fmt: skip
@@ -171,6 +178,25 @@ def _seen_by(lake: Lake, run_id: str, doc_id: str) -> dict[str, Any] | None:
     }
 
 
+def _went_on(lake: Lake, seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs that started from a checkpoint with the document in it, and those that started from these."""
+    runs = {id: run_lineage(lake, id) for id in run_ids(lake)} if seen else {}
+    bases = {id: base for id, lineage in runs.items() if (base := base_run(lake, lineage))}
+    since = {row["run_id"]: row["steps"][0][0] for row in seen}  # the step from which a run's weights hold it
+    found: dict[str, dict[str, Any]] = {}
+    while new := [
+        id for id, base in bases.items()
+        if id not in found and base.id in since and (base.step is None or base.step >= since[base.id])
+    ]:  # fmt: skip
+        for id in new:
+            since[id] = 0
+            found[id] = {
+                "run_id": id, "run": runs[id]["name"], "recipe": runs[id]["recipe"],
+                "base": runs[id]["base"], "base_id": bases[id].id, "base_step": bases[id].step,
+            }  # fmt: skip
+    return list(found.values())
+
+
 def _place(lake: Lake, shards: Manifest, doc_id: str) -> tuple[str, int, int] | None:
     """(source, start, stop) of a document in the token stream of its source."""
     for source, entry in shards.summary["sources"].items():
@@ -199,6 +225,28 @@ def run_lineage(lake: Lake, run_id: str) -> dict[str, Any]:
     if not path.exists():
         raise UnknownName(f"no run {run_id!r} in the lake. `tilth ls run` lists them.")
     return _json(path)
+
+
+def base_run(lake: Lake, lineage: Mapping[str, Any]) -> Resolved | None:
+    """The run of this lake, and its step, whose weights a run started from; None for new weights and for a model from elsewhere.
+
+    A name without a version may have moved since, so what it stands for now must have those weights.
+    """
+    from app.training import model_folder
+    from quality.language_model import hash_weights
+
+    name, weights = lineage.get("base", ""), lineage.get("identity", {}).get("base", {}).get("weights_sha256")
+    if weights is None:
+        return None
+    try:
+        found = names.resolve(lake, name, "run")
+        if found.kind != "run":
+            return None
+        if "@" not in name and hash_weights(model_folder(lake, found.id, found.step)) != weights:
+            return None
+    except (UnknownName, ConfigError):
+        return None
+    return found
 
 
 def run_status(lake: Lake, run_id: str) -> dict[str, Any]:

@@ -315,7 +315,11 @@ def render_step(found: StepLineage, limit: int = 40) -> str:
     )
     planned = "" if found.taken else ", planned: the run has not taken this step yet"
     head = f"{found.name} step {found.step}: {len(documents):,} documents{planned}. So far: {ledger}"
-    return f"{head}\n{render_table(found.documents[:limit], ['sequence', 'source', 'epoch', 'doc_id', 'tokens'])}{more}"
+    base = "new weights" if found.base == "scratch" else found.base
+    if found.base_id:
+        base += f", whose documents are in the weights too: tilth lineage {found.base}"
+    table = render_table(found.documents[:limit], ["sequence", "source", "epoch", "doc_id", "tokens"])
+    return f"{head}\nstarted from {base}\n{table}{more}"
 
 
 def render_document(found: DocumentLineage) -> str:
@@ -332,16 +336,20 @@ def render_document(found: DocumentLineage) -> str:
         )
     )
     lines += ["", "training"]
-    if not found.seen:
-        return "\n".join([*lines, "no step of any run saw it"])
+    lines += [_training(found.seen) if found.seen else "no step of any run saw it"]
+    lines += [f"{row['recipe']}/{row['run']} went on from {row['base']}" for row in found.went_on]
+    return "\n".join(lines)
+
+
+def _training(seen: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         {
             "run": f"{s['recipe']}/{s['run']}", "steps": len(s["steps"]), "first": s["steps"][0][0], "last": s["steps"][-1][0], "epochs": len({e for _, e in s["steps"]}),
             "at": _list([str(step) for step, _ in s["steps"]]), "in checkpoints": _list([str(step) for step in s["checkpoints"]]),
         }
-        for s in found.seen
+        for s in seen
     ]  # fmt: skip
-    return "\n".join([*lines, render_table(rows)])
+    return render_table(rows)
 
 
 def _list(words: Sequence[str], limit: int = 6) -> str:

@@ -99,6 +99,8 @@ def _label(words: str) -> str:
 
 
 def documents_of_step(owner: Claim, found: queries.StepLineage) -> None:
+    if found.base_id:
+        st.page_link("pages/lineage.py", label=f"The run started from {frame.plain(found.base)}, whose documents are in its weights too", icon=":material/account_tree:", query_params=frame.address(owner, ref=found.base))  # fmt: skip
     unique = {row["doc_id"] for row in found.documents}
     sources: dict[str, int] = {}
     for row in found.documents:
@@ -145,11 +147,14 @@ def document(lake: Lake, owner: Claim) -> None:
     st.subheader("Training", anchor=False)
     if not found.seen:
         st.caption("No step of any run saw it.")
-        return
-    frame.table(
-        [_seen(lake, seen) for seen in found.seen], SEEN_COLUMNS, alt="Runs whose steps saw the document"
-    )
-    st.caption("Steps count from 1. A checkpoint contains the document when one of its steps came before it.")
+    else:
+        rows = [_seen(lake, seen) for seen in found.seen]
+        frame.table(rows, SEEN_COLUMNS, alt="Runs whose steps saw the document")
+        st.caption("Steps count from 1. A checkpoint contains the document when one of its steps came before it.")  # fmt: skip
+    if found.went_on:
+        st.caption("Its traces are also in the runs that went on from one that had read it:")
+        rows = [{"run": f"{row['recipe']}/{row['run']}", "base": row["base"]} for row in found.went_on]
+        frame.table(rows, WENT_ON_COLUMNS, alt="Runs that went on from a run that had read the document")
 
 
 DECISION_COLUMNS = {
@@ -160,6 +165,8 @@ SEEN_COLUMNS = {
     "run": frame.text("Run"), "times": frame.number("Steps that saw it"), "first": frame.number("First"), "last": frame.number("Last"), "epochs": frame.number("Epochs"),
     "steps": frame.text("Steps", "medium"), "checkpoints": frame.text("In the checkpoints of steps", "medium"), "signed": frame.text("Signed off"),
 }  # fmt: skip
+
+WENT_ON_COLUMNS = {"run": frame.text("Run"), "base": frame.text("Went on from")}
 
 
 def _seen(lake: Lake, seen: dict[str, Any]) -> dict[str, Any]:

@@ -504,9 +504,22 @@ def test_lineage_of_a_document_names_the_steps_that_saw_it(small_lake: Path, ope
     run = names.resolve(lake, "small/replay-30", "run").id
     document = queries.lineage_of_step(lake, run, 2).documents[0]["doc_id"]
     test = opened(small_lake, "lineage", document=document)
-    seen = test.dataframe[-1].value
+    seen = next(element.value for element in test.dataframe if "steps" in element.value)
     row = seen[seen["run"] == "small@1/replay-30"]
     assert "2" in row["steps"].iloc[0].split(", ")
+
+
+def test_lineage_of_a_document_names_the_runs_that_went_on_from_one_that_read_it(
+    small_lake: Path, opened: Any
+) -> None:
+    lake = Lake.open(small_lake, create=False)
+    run = names.resolve(lake, "small/base", "run").id
+    document = queries.lineage_of_step(lake, run, 2).documents[0]["doc_id"]
+    test = opened(small_lake, "lineage", document=document)
+    found = next(element.value for element in test.dataframe if "base" in element.value)
+    assert set(zip(found["run"], found["base"], strict=True)) == {
+        ("small@1/replay-00", "small@1/base"), ("small@1/replay-30", "small@1/base"),
+    }  # fmt: skip
 
 
 def test_a_reference_that_names_nothing_is_a_message(small_lake: Path, opened: Any) -> None:
