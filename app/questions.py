@@ -30,13 +30,16 @@ if TYPE_CHECKING:
 
 # ── what if ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+# What comes after curation plays no part: a gate on a held-out set is no reason not to ask what goes without one.
+_ONLY_CURATION = ("mixture={}", "training=null", "runs={}", "evaluation={}", "gate=null")
+
 
 def what_if(recipe: Path, sets: list[str], lake: Lake) -> list[Flips]:
     """The newest snapshot of the recipe's name beside what the recipe says with `sets`; nothing is measured or written."""
     from app.recipe import load_recipe
     from quality.explain import what_if as flips
 
-    loaded = load_recipe(recipe, sets)
+    loaded = load_recipe(recipe, [*sets, *_ONLY_CURATION])
     owner = names.newest(lake, loaded.recipe.name, "snapshot")
     if owner is None:
         raise UnknownName(

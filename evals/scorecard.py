@@ -190,6 +190,10 @@ def build_scorecard(
 
 def check_target(targets: Mapping[str, tuple[str, ...]], target: str, metric: str) -> Metric:
     """The metric, if the target exists and has it; UnknownName tells what does."""
+    if not targets:
+        raise UnknownName(
+            f"nothing was scored as {target!r}: there is nothing to score on. Give holdout: {{name: NAME}}, or evaluation: {{tasks: […]}}."
+        )
     if target not in targets:
         raise UnknownName(
             f"nothing was scored as {target!r}.{did_you_mean(target, targets)} There are {one_of(targets)}."

@@ -28,6 +28,16 @@ curation:
 holdout: {name: asked-heldout, documents_per_source: 14, max_share: 25%}
 """
 
+AFTER_CURATION = """\
+base_model: {scratch: {sources: [prose], tokens: 2048}}
+mixture: {weights: {domain: 0.7, general: 0.3}}
+training:
+  {tokens: 2048, sequence_length: 64, global_batch_tokens: 512, learning_rate: 1e-2, monitor: {max_increase: {general: 1%}}}
+runs: {pure: {mixture.weights: {domain: 1.0, general: 0.0}}}
+evaluation: {tasks: [holdout]}
+gate: {gain: {holdout/domain: {bits_per_byte: improves}}}
+"""
+
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -61,6 +71,13 @@ def test_the_answer_is_what_curating_would_decide(lake: Lake, recipe: Path, chan
         assert found.after == {key: decided.summary["sources"][found.source][key] for key in found.after}
         assert found.newly_kept - found.newly_dropped == found.after["kept"] - found.before["kept"]
     assert sum(found.newly_kept + found.newly_dropped for found in flips) > 0
+
+
+def test_what_comes_after_curation_plays_no_part(lake: Lake, recipe: Path) -> None:
+    whole = recipe.with_name("whole.yaml")
+    whole.write_text(RECIPE + AFTER_CURATION, "utf-8")
+    for change in ("holdout=null", "curation.rules.num_words.min=80"):
+        assert what_if(whole, [change], lake) == what_if(recipe, [change], lake)
 
 
 def test_another_held_out_set_is_refused(lake: Lake, recipe: Path) -> None:

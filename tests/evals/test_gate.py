@@ -101,6 +101,12 @@ def test_targets_are_checked_before_any_work_and_at_evaluation() -> None:
     build().check_targets(one.targets)
 
 
+def test_where_nothing_is_scored_the_message_says_what_to_give() -> None:
+    with pytest.raises(UnknownName, match=r"there is nothing to score on\. Give holdout: .*\.$") as error:
+        build().check_targets({})
+    assert "There are" not in str(error.value)
+
+
 def test_targets_are_known_from_the_catalog_before_anything_is_scored() -> None:
     tasks = {
         "holdout": task_config({"type": "holdout"}, "holdout"),
