@@ -22,7 +22,7 @@ def command(port: int) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "streamlit",
+        "app.server",
         "run",
         str(Path(__file__).with_name("main.py")),
         *(f"--{key}={value}" for key, value in settings.items()),
@@ -51,3 +51,20 @@ def _free_port(port: int) -> int:
                 f"port {port} is taken. Give another with --port, or --port 0 for a free one."
             ) from error
         return int(probe.getsockname()[1])
+
+
+def _streamlit() -> None:
+    """Streamlit's command line, for which pages/ is no list of pages.
+
+    Until a server's first script has run it would show every file there as a page, by name. No setting says otherwise:
+    `client.showSidebarNavigation` hides what `st.navigation` lists as well.
+    """
+    from streamlit.runtime.pages_manager import PagesManager
+    from streamlit.web.cli import main
+
+    PagesManager.uses_pages_directory = False
+    main(prog_name="streamlit")
+
+
+if __name__ == "__main__":
+    _streamlit()

@@ -95,13 +95,25 @@ def select_row(page: Any, row: int) -> None:
     settle(page)
 
 
+NAMES_SEEN = """
+window.namesSeen = [];
+new MutationObserver(() => {
+    for (const link of document.querySelectorAll("[data-testid='stSidebarNavLink']"))
+        if (!window.namesSeen.includes(link.innerText)) window.namesSeen.push(link.innerText);
+}).observe(document, {subtree: true, childList: true});
+"""
+
+
 def test_a_deep_link_is_the_first_thing_a_server_is_asked(address: str, page: Any) -> None:
+    page.add_init_script(NAMES_SEEN)
     page.goto(f"{address}/curation?view=Documents&doc=p64")
     page.get_by_role("heading", name="Curation", level=1).wait_for()
     settle(page)
     page.get_by_text("Her number is SSN").wait_for()
     assert "<SSN>" in page.get_by_text("Her number is SSN").inner_text()
     assert page.get_by_test_id("stSidebarNav").get_by_role("link", name="Lineage").count() == 1
+    seen = {name.splitlines()[-1] for name in page.evaluate("window.namesSeen") if name.strip()}
+    assert seen == {"Overview", "Curation", "SQL", "Mixture", "Training", "Scorecards", "Lineage"}
 
 
 def test_from_the_funnel_to_a_document_and_why(small_lake: Path, address: str, page: Any) -> None:
@@ -164,7 +176,9 @@ def test_every_page_of_the_journey_draws_its_charts(address: str, page: Any) -> 
     page.get_by_text("The gate, rule by rule").wait_for()
     go(page, "Lineage")
     # While it is drawn there may be a hidden one besides.
-    page.locator("svg[id^='mermaid'], [data-testid='stMermaidChart'] svg").filter(visible=True).first.wait_for()
+    page.locator("svg[id^='mermaid'], [data-testid='stMermaidChart'] svg").filter(
+        visible=True
+    ).first.wait_for()
 
 
 def test_the_chosen_version_stays_in_the_address_from_page_to_page(address: str, page: Any) -> None:
