@@ -1,14 +1,17 @@
-"""The keys of a recipe as a table, from the models that validate them: `python -m app.reference > docs/recipe.md`."""
+"""The keys of recipes and catalogs as tables, from the models that validate them: `python -m app.reference` writes both pages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from app.editor_schema import FOLDER
 from app.recipe import Recipe
+from corpus.catalog import Source
 from corpus.config import Section, identity_of
+from evals.task import TaskConfig
 
 _HEAD = """# Which keys does a recipe have?
 
@@ -18,16 +21,31 @@ makes; *circumstance* says where, how fast or how shown, and changes no id. Coun
 YAML schemas complete keys and mark mistakes from [recipe.schema.json](recipe.schema.json) and, for the catalog,
 [catalog.schema.json](catalog.schema.json): see the first line of each file in `recipes/`.
 
-| key | default | part of an id | meaning |
+"""
+_CATALOG_HEAD = """# Which keys does a catalog have?
+
+Made by `python -m app.reference`, like [recipe.md](recipe.md). NAME is the name of the source or the task.
+
+"""
+_COLUMNS = """| key | default | part of an id | meaning |
 |---|---|---|---|
 """
 
 
 def render_reference() -> str:
     """The page docs/recipe.md."""
-    return _HEAD + "".join(
-        f"| `{key}` | {default} | {part} | {_cell(text)} |\n"
-        for key, default, part, text in _rows(Recipe, "")
+    return _HEAD + _table(_rows(Recipe, ""))
+
+
+def render_catalog_reference() -> str:
+    """The page docs/catalog_keys.md."""
+    sources, tasks = _rows(Source, "sources.NAME."), _rows(TaskConfig, "tasks.NAME.")
+    return _CATALOG_HEAD + _table([*sources, *tasks])
+
+
+def _table(rows: Iterable[tuple[str, str, str, str]]) -> str:
+    return _COLUMNS + "".join(
+        f"| `{key}` | {default} | {part} | {_cell(text)} |\n" for key, default, part, text in rows
     )
 
 
@@ -62,10 +80,11 @@ def _default(field: Any) -> str:
     if field.is_required():
         return "required"
     value = field.default_factory() if field.default_factory else field.default
-    if value is PydanticUndefined or value is None or isinstance(value, Section):
+    if value is PydanticUndefined or value in (None, "") or isinstance(value, Section):
         return ""
-    return f"`{identity_of(value)}`"
+    return f"`{identity_of(value)}`".replace("\n", "\\n")
 
 
 if __name__ == "__main__":
-    print(render_reference(), end="")
+    (FOLDER / "recipe.md").write_text(render_reference(), "utf-8")
+    (FOLDER / "catalog_keys.md").write_text(render_catalog_reference(), "utf-8")

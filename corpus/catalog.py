@@ -30,7 +30,10 @@ class Source(Reading):
     )
     topic: str = circumstance("", description="a free label; rules and weights can be set by topic")
     license: str = circumstance("", description="SPDX id")
-    language: str | list[str] = circumstance("", description="the language or languages expected")
+    language: str | list[str] = circumstance(
+        "",
+        description="the language or languages expected; told to people, and checked by a rule on `language` only",
+    )
     curated: bool = circumstance(
         False, description="already curated elsewhere: preferred when near-duplicates compete"
     )

@@ -28,7 +28,7 @@ PLACES = {
 class Prompt(Section):
     """The templates of a task. `{choices}` is one line `A. …` per choice; `{context}` ends in an empty line where there is one."""
 
-    description: str = identity("", absent_means="")
+    description: str = identity("", absent_means="", description="a sentence before the first example")
     prompt: str = identity(
         "{context}{question}\nAnswer:",
         description="what stands before the choice; {context} and {question} are filled in",

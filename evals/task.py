@@ -56,7 +56,7 @@ class TaskConfig(Prompt):
     )
     columns: Columns = identity(Columns(), description="which columns hold what")
     answer_is: Literal["auto", "index", "index_from_1", "letter", "text"] = identity(
-        "auto", absent_means="auto"
+        "auto", absent_means="auto", description="how the right choice is written; auto reads it off the rows"
     )
     num_fewshot: Count = identity(0, absent_means=0, description="worked examples before each question")
     fewshot_path: str | None = circumstance(
@@ -65,9 +65,9 @@ class TaskConfig(Prompt):
     role: Literal["domain", "general"] = identity(
         "domain", absent_means="domain", description="domain or general"
     )
-    topic: str = circumstance("")
-    license: str = circumstance("")
-    language: str | list[str] = circumstance("")
+    topic: str = circumstance("", description="a free label")
+    license: str = circumstance("", description="SPDX id")
+    language: str | list[str] = circumstance("", description="told to people; nothing checks it")
 
     @field_validator("path")
     @classmethod

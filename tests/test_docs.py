@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from app.cli import cli
-from app.reference import render_reference
+from app.reference import render_catalog_reference, render_reference
 from corpus.lake import Lake
 from corpus.sql import run_query
 
@@ -59,8 +60,11 @@ def test_links_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_page_of_keys_is_the_models() -> None:
-    page = (ROOT / "docs" / "recipe.md").read_text("utf-8")
-    assert page == render_reference()
+@pytest.mark.parametrize(
+    ("name", "render"), [("recipe", render_reference), ("catalog_keys", render_catalog_reference)]
+)
+def test_the_pages_of_keys_are_the_models(name: str, render: Callable[[], str]) -> None:
+    page = (ROOT / "docs" / f"{name}.md").read_text("utf-8")
+    assert page == render(), "python -m app.reference writes it"
     rows = [re.split(r" (?<!\\)\| ", row) for row in page.splitlines() if row.startswith("| `")]
     assert [row[0] for row in rows if len(row) != 4 or row[3].strip(" |") == ""] == []
