@@ -182,11 +182,23 @@ def check_ssn(candidate: Candidate) -> Iterator[Span]:
         yield candidate.start, candidate.end
 
 
+# Four hexadecimal digits, letters among them, in the column before or after: a table in code (`8ACC 8CAB 9084 9451 9593`).
+_HEX = rb"(?=[A-Fa-f]{0,3}[0-9])(?=[0-9]{0,3}[A-Fa-f])[0-9A-Fa-f]{4}"
+_HEX_BEFORE = re.compile(rb"(?<![0-9A-Za-z])" + _HEX + rb"[\s,]{1,2}\Z")
+_HEX_AFTER = re.compile(rb"[\s,]{1,2}" + _HEX + rb"(?![0-9A-Za-z])")
+
+
 def check_aadhaar(candidate: Candidate) -> Iterator[Span]:
-    """Verhoeff; in one run of twelve digits only beside a word that says so, in three groups of four unless all read as years."""
+    """Verhoeff; in one run of twelve digits only beside a word that says so, in three groups of four unless all read as years or stand in a table."""
     digits = candidate.digits()
+    if not aadhaar.is_valid(digits):
+        return
     years = all(digits[at : at + 2] in ("19", "20") for at in (0, 4, 8))
-    if aadhaar.is_valid(digits) and (
-        candidate.label(*_NUMBERED) == "aadhaar" or (digits != candidate.text() and not years)
-    ):
+    grouped = digits != candidate.text() and not years and not _in_hex_table(candidate)
+    if grouped or candidate.label(*_NUMBERED) == "aadhaar":
         yield candidate.start, candidate.end
+
+
+def _in_hex_table(candidate: Candidate) -> bool:
+    before = candidate.data[max(candidate.lo, candidate.start - 7) : candidate.start]
+    return bool(_HEX_BEFORE.search(before) or _HEX_AFTER.match(candidate.data, candidate.end, candidate.hi))
