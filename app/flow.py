@@ -275,22 +275,26 @@ def tokenize_snapshot(work: Work) -> None:
 
 def mix_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
     """A plan for the base, if it is trained here, and one for each run."""
-    from app.training import planned_runs
+    from app.training import over_budget, planned_runs
     from mixer.mix import mix
+    from mixer.static import BudgetTooLarge
 
     assert work.shards is not None
     for name, planned in planned_runs(work.loaded, runs, work.profile).items():
         assert planned.training.seed is not None, "resolved"
         with work.report.stage("mix", name) as stage:
             before = work.lake.ids("mixture")
-            found = mix(
-                work.lake,
-                work.shards,
-                planned.mixture,
-                seed=planned.training.seed,
-                sources=planned.sources,
-                **planned.budget(),
-            )
+            try:
+                found = mix(
+                    work.lake,
+                    work.shards,
+                    planned.mixture,
+                    seed=planned.training.seed,
+                    sources=planned.sources,
+                    **planned.budget(),
+                )
+            except BudgetTooLarge as error:
+                raise over_budget(work, name, planned, error) from error
             names.attach(work.lake, work.claim, "mixture", found.id, name)
             work.mixtures[name] = found
             stage.id, stage.built = found.id, found.id not in before

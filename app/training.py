@@ -19,7 +19,7 @@ from corpus.json_file import read_json
 from corpus.lake import Lake, Manifest
 from mixer.global_batch import global_batch, whole_steps
 from mixer.mix import open_plan
-from mixer.static import Mixture
+from mixer.static import BudgetTooLarge, Mixture
 from mixer.tokenize import open_streams, tokenizer_folder
 from mixer.tokenizer import load_tokenizer
 from trainer.config import Architecture, Training, resolve_training
@@ -77,6 +77,24 @@ def planned_runs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], profile: Prof
         training = resolve_training(_on_machine(own.training, profile), peak, recipe.seed)
         found[name] = PlannedRun(own.mixture, training)
     return found
+
+
+def over_budget(work: Work, run: str, planned: PlannedRun, error: BudgetTooLarge) -> BudgetTooLarge:
+    """The same error with what the operator needs to mend it: which run, which key, and whether only a sample was read."""
+    key = "training.tokens"
+    if run == BASE_RUN:
+        key = "base_model.scratch.tokens"
+    elif key in work.recipe.runs.get(run, {}):
+        key = f"runs.{run}: {key}"
+    step = planned.training.global_batch_tokens
+    sampled = (
+        f" Only a sample of {work.sample:.2%} was read, and the budget is that of the whole corpus."
+        if work.sample < 1
+        else ""
+    )
+    return BudgetTooLarge(
+        f"run {run!r}: {error} Its budget is {key}, in whole steps of {step:,} tokens.{sampled}"
+    )
 
 
 def base_training(loaded: LoadedRecipe, scratch: Scratch) -> Training:

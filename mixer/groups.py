@@ -33,6 +33,10 @@ class Group:
     members: tuple[int, ...]
     within: np.ndarray
 
+    def weighed(self) -> list[int]:
+        """The members that a share of the group reaches."""
+        return [place for place, part in zip(self.members, self.within, strict=True) if part > 0]
+
 
 def group_members(names: list[str], sources: Sequence[SourceTokens]) -> dict[str, list[int]]:
     """Which sources each name stands for; a source goes to its own name before its topic, to that before its role."""

@@ -70,6 +70,10 @@ def _refuse_phases(value: Any) -> Any:
     return value
 
 
+class BudgetTooLarge(ConfigError):
+    """The caps do not allow the budget."""
+
+
 class Mixture(Section):
     """What groups of sources get, as shares of tokens, and how often a source may be read."""
 
@@ -99,7 +103,7 @@ def resolve_weights(
     """Shares of `budget_tokens` by source, add up to 1, none above `max_epochs` readings of its tokens.
 
     A cap is whole sequences of `sequence_length`. What a source cannot take goes to the others of its group first, then to the other groups. ConfigError: a name in
-    `weights` that is no source, topic or role; a source without a group; a budget that the caps do not allow.
+    `weights` that is no source, topic or role; a source without a group; BudgetTooLarge.
     """
     groups = _groups(mixture, sources, budget_tokens)
     lengths = [source.num_tokens / sequence_length for source in sources]
@@ -107,7 +111,8 @@ def resolve_weights(
     caps = np.array(readable, dtype=np.float64) / budget_tokens
     asked = np.array([group.share for group in groups])
     room = np.array([caps[list(group.members)][group.within > 0].sum() for group in groups])
-    _check_budget(mixture, sources, budget_tokens, float(room[asked > 0].sum()))
+    weighed = [i for group in groups if group.share > 0 for i in group.weighed()]
+    _check_budget(mixture, budget_tokens, {sources[i].name: readable[i] for i in weighed})
     given = shares.fill_to_caps(asked, room)
     weights = np.zeros(len(sources))
     for group, share in zip(groups, given, strict=True):
@@ -144,12 +149,14 @@ def baselines(
     }
 
 
-def _check_budget(mixture: Mixture, sources: Sequence[SourceTokens], budget_tokens: int, room: float) -> None:
-    if room < 1 - 1e-9:
-        sizes = ", ".join(f"{source.name} {source.num_tokens:,}" for source in sources)
-        raise ConfigError(
+def _check_budget(mixture: Mixture, budget_tokens: int, readable: Mapping[str, int]) -> None:
+    """BudgetTooLarge if the sources with a weight, each read as often as it may be, do not fill the budget."""
+    room = sum(readable.values())
+    if room < budget_tokens * (1 - 1e-9):
+        parts = ", ".join(f"{name} {tokens:,}" for name, tokens in readable.items()) or "none has text"
+        raise BudgetTooLarge(
             f"a budget of {budget_tokens:,} tokens cannot be met: read at most {mixture.max_epochs:g} times, the sources with a weight give "
-            f"{int(room * budget_tokens):,} tokens ({sizes}). Train on at most that many, raise mixture.max_epochs, or add text."
+            f"{room:,} tokens ({parts}). Train on at most that many, raise mixture.max_epochs, or add text."
         )
 
 

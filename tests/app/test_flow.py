@@ -139,6 +139,41 @@ def test_a_wrong_text_field_is_told_and_stops_the_recipe(tmp_path: Path) -> None
         assert ("begins with a record of 'body'. Set text_field" in said.err) == (code == 3)
 
 
+@pytest.mark.parametrize(
+    ("change", "run", "key"),
+    [
+        ("base_model.scratch.tokens=9M", "base", "base_model.scratch.tokens"),
+        ("training.tokens=9M", "replay-00", "training.tokens"),
+        (
+            "runs={pure: {training.tokens: 9M, mixture.weights: {domain: 1.0, general: 0.0}}}",
+            "pure",
+            "runs.pure: training.tokens",
+        ),
+    ],
+)
+def test_a_budget_that_cannot_be_met_names_its_run_and_key(
+    small_lake: Path, tmp_path: Path, change: str, run: str, key: str
+) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    said = tilth("mix", recipe, "--lake", tmp_path / "lake", "--set", change)
+    told = said.err.splitlines()[-1]
+    assert said.code == 2 and f"run {run!r}: a budget of 8,999,936 tokens" in told
+    assert f"Its budget is {key}, in whole steps of 512 tokens." in told and "sample" not in told
+    assert ("prose " in told) == (run == "base") and ("code " in told) == (run != "base")
+
+
+def test_of_a_sample_a_budget_is_told_to_be_that_of_the_whole_corpus(
+    small_lake: Path, tmp_path: Path
+) -> None:
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    sets = ["training.tokens=9M", "training.monitor=null", "holdout=null", "evaluation={}", "gate=null"]
+    options = [word for text in sets for word in ("--set", text)]
+    said = tilth("mix", recipe, "--lake", tmp_path / "lake", "--sample", "50%", *options)
+    assert said.code == 2 and "run 'replay-00': a budget of 8,999,936 tokens" in said.err
+    assert "Only a sample of 50.00% was read, and the budget is that of the whole corpus." in said.err
+
+
 def test_rows_of_a_task_that_are_not_usable_are_told_in_words() -> None:
     broken, whole = RejectedRow("q.csv", 3, "missing_answer"), RejectedRow("q.csv", -1, "invalid_csv")
     assert _unusable("law", [broken]) == "task law: one row is not usable: row 3 of q.csv (missing_answer)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from corpus.errors import ConfigError
 from corpus.schema import DATASETS
 from mixer.plan import whole_sequences
 from mixer.static import (
+    BudgetTooLarge,
     Mixture,
     SourceTokens,
     baselines,
@@ -116,6 +118,25 @@ def test_a_budget_beyond_the_caps_names_the_tokens_there_are() -> None:
         weigh("natural", 1_000_000)
     with pytest.raises(ConfigError, match="give 32,000 tokens"):  # a share of 0 is no help
         weigh({"domain": 1.0, "general": 0.0}, 33_000)
+
+
+@given(
+    st.lists(st.integers(0, 10**6), min_size=3, max_size=3),
+    st.sampled_from(["natural", "unimax", {"domain": 1.0, "general": 0.0}, {"law": 0.0, "web": 1.0}]),
+    st.floats(0.5, 8),
+    st.sampled_from([1, 64]),
+)
+def test_what_the_sources_give_adds_up_and_names_only_those_with_a_weight(
+    counts: list[int], weights: Any, epochs: float, length: int
+) -> None:
+    sources = [replace(source, num_tokens=count) for source, count in zip(SOURCES, counts, strict=True)]
+    with pytest.raises(BudgetTooLarge) as error:
+        resolve_weights(mixture(weights=weights, max_epochs=epochs), sources, 10**8, length)
+    (total, listed) = re.findall(r"give ([\d,]+) tokens \((.*)\)", str(error.value))[0]
+    given = {name: int(tokens.replace(",", "")) for name, tokens in re.findall(r"(\w+) ([\d,]*\d)", listed)}
+    assert sum(given.values()) == int(total.replace(",", ""))
+    asked = requested_weights(mixture(weights=weights, max_epochs=epochs), sources, 10**8)
+    assert set(given) == {name for name, weight in asked.items() if weight > 0}
 
 
 def test_a_group_without_tokens_is_told_not_hidden() -> None:
