@@ -112,20 +112,33 @@ def _masked_texts(lake: Lake, part: SnapshotPart, numbers: list[int]) -> Iterato
 # ── rejects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+# after these the rest of the file (of a row group, in Parquet) could not be read either
+_BROKEN = ("truncated_file", "corrupt_file")
+
+
 def reject_counts(lake: Lake, snapshot: Manifest) -> list[dict[str, Any]]:
-    """Records that could not be read, by source, file and reason; most first. Rejects hold no text."""
+    """Records that could not be read, by source, file and reason; most first. Rejects hold no text.
+
+    `breaks` counts those that stand for more than themselves: for a whole file, or for what followed in it.
+    """
+    whole = (pl.col("position") < 0) & (pl.col("reason") != "empty_file")
+    breaks = (whole | pl.col("reason").is_in(_BROKEN)).sum()
     keys = ["source", "file_hash", "occurrence", "reason"]
     frames = []
     for _, entry in sorted(snapshot.identity["sources"].items()):
         for part in lake.get("documents", entry["documents"]).parts("rejects"):
             rows = pl.DataFrame(pl.from_arrow(lake.read_part(part, [*keys, "position"])))
-            frames.append(rows.group_by(keys).agg(records=pl.len(), first=pl.col("position").sort().head(5)))
+            frames.append(
+                rows.group_by(keys).agg(
+                    records=pl.len(), breaks=breaks, first=pl.col("position").sort().head(5)
+                )
+            )
     if not frames:
         return []
     counted = (
         pl.concat(frames)
         .group_by(keys)
-        .agg(pl.col("records").sum(), pl.col("first").explode().sort().head(5))
+        .agg(pl.col("records", "breaks").sum(), pl.col("first").explode().sort().head(5))
     )
     files = {
         (source, *key): file
@@ -134,7 +147,7 @@ def reject_counts(lake: Lake, snapshot: Manifest) -> list[dict[str, Any]]:
     }
     return [
         {
-            "source": row["source"], "reason": row["reason"], "records": row["records"],
+            "source": row["source"], "reason": row["reason"], "records": row["records"], "breaks": row["breaks"],
             "file": files.get((row["source"], row["file_hash"], row["occurrence"]), row["file_hash"][:12]),
             "first_records": ", ".join("whole file" if at < 0 else f"{at:,}" for at in row["first"]),
         }

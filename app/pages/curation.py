@@ -192,7 +192,8 @@ def rejects(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
     if not rows:
         st.success("Every record could be read.", icon=":material/check:")
         return
-    st.markdown(f"**{sum(row['records'] for row in rows):,}** records could not be read. Nothing else of their files was lost, and no text of them is kept.")  # fmt: skip
+    records, breaks = (sum(row[key] for row in rows) for key in ("records", "breaks"))
+    st.markdown(f"**{records:,}** record{'s' * (records != 1)} could not be read, and no text of them is kept. {loss(records, breaks)}")  # fmt: skip
     names = sorted({row["source"] for row in rows})
     source = st.selectbox("Source", [EVERY, *names], key="rejects_of", width=300)
     shown = [row for row in rows if source in (EVERY, row["source"])]
@@ -208,6 +209,20 @@ def rejects(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
         frame.table([{**row, "file": tail(row["file"])} for row in shown[:1000]], {"source": frame.text("Source"), "file": frame.text("File"), "reason": frame.text("Reason"), "records": frame.number("Records"), "first_records": frame.text("At record")}, alt="Rejects by file")  # fmt: skip
         if len(shown) > 1000:
             st.caption(f"The first 1,000 of {len(shown):,}; the SQL page has `rejects` whole.")
+
+
+def loss(records: int, breaks: int) -> str:
+    """What else is lost of the files that have rejects.
+
+    >>> loss(3, 0)
+    'Nothing else of their files was lost.'
+    >>> loss(1, 1)
+    '**1** of them stands for a file that is cut off, damaged or unreadable as a whole: what followed in it is lost too, and is not counted.'
+    """
+    if not breaks:
+        return "Nothing else of their files was lost."
+    told = f"**{breaks:,}** of them stand{'s' * (breaks == 1)} for a file that is cut off, damaged or unreadable as a whole: what followed in it is lost too, and is not counted."
+    return told + (" Of the other files nothing else was lost." if records > breaks else "")
 
 
 def tail(path: str, parts: int = 3) -> str:

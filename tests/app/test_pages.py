@@ -261,6 +261,29 @@ def test_rejects_stand_by_reason_and_file(small_lake: Path, opened: Any) -> None
     assert {"invalid_json", "wrong_type"} <= set(said.replace(",", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("reason", "position", "more"),
+    [("invalid_json", 3, False), ("wrong_type", 0, False), ("truncated_file", 3, True), ("corrupt_file", 7, True), ("missing_text", -1, True), ("empty_file", -1, False)],
+)  # fmt: skip
+def test_a_reject_that_ends_its_file_is_said_to_lose_what_followed(
+    small_lake: Path, opened: Any, monkeypatch: pytest.MonkeyPatch, reason: str, position: int, more: bool
+) -> None:
+    read_part = Lake.read_part
+
+    def read_rejects(lake: Lake, part: Any, columns: Any = None) -> Any:
+        table = read_part(lake, part, columns)
+        if columns is None or "position" not in columns:
+            return table
+        rows = [{**row, "reason": reason, "position": position} for row in table.to_pylist()[:1]]
+        return table.schema.empty_table().from_pylist(rows, schema=table.schema)
+
+    monkeypatch.setattr(Lake, "read_part", read_rejects)
+    said = shown(opened(small_lake, "curation", view="Rejects"))
+    assert "**1** record could not be read" in said
+    assert ("what followed in it is lost too" in said) is more
+    assert ("Nothing else of their files was lost" in said) is (not more)
+
+
 def test_rules_show_thresholds_and_what_is_done_about_personal_data(small_lake: Path, opened: Any) -> None:
     said = shown(opened(small_lake, "curation", view="Rules"))
     assert "≥ 12" in said
@@ -520,6 +543,15 @@ def test_lineage_of_a_document_names_the_runs_that_went_on_from_one_that_read_it
     assert set(zip(found["run"], found["base"], strict=True)) == {
         ("small@1/replay-00", "small@1/base"), ("small@1/replay-30", "small@1/base"),
     }  # fmt: skip
+
+
+def test_lineage_of_a_document_lists_the_other_ids_of_its_text(small_lake: Path, opened: Any) -> None:
+    """p60 says what p1 says."""
+    lake = Lake.open(small_lake, create=False)
+    test = opened(small_lake, "lineage", document="p60")
+    (found,) = [element.value for element in test.dataframe if "other" in element.value]
+    assert list(found["other"]) == [queries.find_document(lake, "p1")["doc_id"]]
+    assert list(found["versions"]) == ["small@1"]
 
 
 def test_a_reference_that_names_nothing_is_a_message(small_lake: Path, opened: Any) -> None:
