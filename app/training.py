@@ -86,7 +86,8 @@ def over_budget(work: Work, run: str, planned: PlannedRun, error: BudgetTooLarge
         key = "base_model.scratch.tokens"
     elif key in work.recipe.runs.get(run, {}):
         key = f"runs.{run}: {key}"
-    step = planned.training.global_batch_tokens
+    length = planned.training.sequence_length
+    step = global_batch(planned.training.global_batch_tokens, length) * length
     sampled = (
         f" Only a sample of {work.sample:.2%} was read, and the budget is that of the whole corpus."
         if work.sample < 1

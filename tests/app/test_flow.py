@@ -156,7 +156,8 @@ def test_a_budget_that_cannot_be_met_names_its_run_and_key(
 ) -> None:
     shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
-    said = tilth("mix", recipe, "--lake", tmp_path / "lake", "--set", change)
+    uneven = "training.global_batch_tokens=500"  # a step is whole sequences, 512
+    said = tilth("mix", recipe, "--lake", tmp_path / "lake", "--set", change, "--set", uneven)
     told = said.err.splitlines()[-1]
     assert said.code == 2 and f"run {run!r}: a budget of 8,999,936 tokens" in told
     assert f"Its budget is {key}, in whole steps of 512 tokens." in told and "sample" not in told
