@@ -111,7 +111,7 @@ def page(title: str, about: str, show: Callable[[Lake, Claim], None]) -> None:
 
 STYLE = """<style>
 .stMainBlockContainer {padding-top: 2.5rem; padding-bottom: 3rem; padding-left: 3.5rem; padding-right: 3.5rem; max-width: 1500px;}
-[data-testid="stMetricValue"] {font-variant-numeric: tabular-nums;}
+[data-testid="stMetricValue"] {font-variant-numeric: tabular-nums; font-size: 1.75rem;}
 </style>"""
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#2F6B4F"/>
 <path d="M16 26V13M16 18c0-5 3-8 8-8 0 5-3 8-8 8zM16 15c0-4-2.500-7-7-7 0 4 2.500 7 7 7zM6 26h20" fill="none" stroke="#fff" stroke-width="2.400" stroke-linecap="round" stroke-linejoin="round"/></svg>"""

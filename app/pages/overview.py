@@ -11,8 +11,9 @@ from app.guard import guard_stop
 from app.pages import frame, loaded
 from corpus import names
 from corpus.facts import read_facts
-from corpus.lake import Lake
+from corpus.lake import Lake, Manifest
 from corpus.names import Claim
+from quality.funnel import funnel_rows
 
 # what a stage leaves → (its name for people, the page that shows it)
 STAGES = {
@@ -44,21 +45,27 @@ def figures(lake: Lake, owner: Claim) -> None:
     """The few numbers that say where the version stands."""
     snapshot = frame.artifact(lake, owner, "snapshot")
     tallies = snapshot.summary["sources"].values() if snapshot else []
-    read, kept = (sum(tally[key] for tally in tallies) for key in ("documents", "kept"))
+    read, kept = sum(documents_read(snapshot).values()), sum(tally["kept"] for tally in tallies)
     tokens = sum(tally["tokens_kept"] or 0 for tally in tallies)
     runs = names.attached(lake, owner, "run")
     running = [fact["key"] for fact in runs if queries.is_running(lake, fact["id"])]
-    columns = st.columns(5)
+    columns = st.columns([5, 4, 5, 4, 8])
     columns[0].metric("Documents read", f"{read:,}" if snapshot else "–", border=True, height="stretch")
     columns[1].metric("Kept", f"{kept / read:.0%}" if read else "–", f"{kept:,} documents" if read else None, delta_color="off", delta_arrow="off", border=True, height="stretch")  # fmt: skip
     columns[2].metric("Tokens kept", f"{tokens:,}" if tokens else "–", border=True, height="stretch")
     columns[3].metric("Runs", len(runs), f"{running[0]} is training" if running else None, delta_arrow="off", border=True, height="stretch")  # fmt: skip
     champion = names.alias(lake, owner.name, "champion")
-    columns[4].metric("Champion", champion["reference"].partition("/")[0].removeprefix(owner.name) if champion else "none yet", frame.moment(champion["time_utc"]) if champion else None, delta_color="off", delta_arrow="off", border=True, height="stretch")  # fmt: skip
+    columns[4].metric("Champion", champion["reference"].removeprefix(owner.name) if champion else "none yet", frame.moment(champion["time_utc"]) if champion else None, delta_color="off", delta_arrow="off", border=True, height="stretch")  # fmt: skip
     if champion:
         st.caption(f"The champion is {frame.plain(champion['reference'])}.")
     if not runs:
         frame.elsewhere(lake, owner, "run", "training run", "pages/training.py")
+
+
+def documents_read(snapshot: Manifest | None) -> dict[str, int]:
+    """By source, as the funnel counts: what could not be read is among it."""
+    rows = funnel_rows(snapshot.summary["sources"], snapshot.summary["rejects"]) if snapshot else []
+    return {row["source"]: row["documents"] for row in rows if row["rule"] == "read"}
 
 
 def progress(lake: Lake, owner: Claim) -> None:
@@ -99,11 +106,12 @@ def sources(lake: Lake, owner: Claim) -> None:
     facts = {row["documents_id"]: row for row in read_facts(lake, "sources")}
     snapshot = frame.artifact(lake, owner, "snapshot")
     tallies: dict[str, Any] = snapshot.summary["sources"] if snapshot else {}
+    read = documents_read(snapshot)
     rows = []
     for fact in names.attached(lake, owner, "documents"):
         row = facts.get(fact["id"], {"source": fact["key"]})
         tally = tallies.get(fact["key"])
-        kept = {"kept": tally["kept"] / tally["documents"] if tally["documents"] else 0.0, "tokens": tally["tokens_kept"]} if tally else {}  # fmt: skip
+        kept = {"kept": tally["kept"] / read[fact["key"]] if read[fact["key"]] else 0.0, "tokens": tally["tokens_kept"]} if tally else {}  # fmt: skip
         rows.append({**row, **kept, "size": frame.size(row.get("num_bytes") or 0)})
     if rows:
         frame.table(rows, SOURCE_COLUMNS, alt="Sources with their licence, size and the share that was kept")

@@ -134,7 +134,7 @@ def test_a_page_of_a_version_without_training_names_the_versions_that_have_it(
     links = [link.proto.label.replace("\\", "") for link in test.get("page_link")]
     assert "Show small@1" in links
     if page == "overview":
-        assert next(tile.value for tile in test.metric if tile.label == "Champion") == "@1"
+        assert next(tile.value for tile in test.metric if tile.label == "Champion") == "@1/replay-30/4"
         assert "The champion is small@1/replay-30/4." in said
     else:
         assert "small@2 has no" in said
@@ -167,7 +167,13 @@ def test_a_lake_of_another_format_is_refused_with_its_words(tmp_path: Path, open
 
 
 def test_overview_counts_what_was_read_and_kept_and_names_the_sources(small_lake: Path, opened: Any) -> None:
-    said = shown(opened(small_lake, "overview"))
+    test = opened(small_lake, "overview")
+    said = shown(test)
+    tiles = {tile.label: tile.value for tile in test.metric}
+    funnel = opened(small_lake, "curation").dataframe[0].value.groupby("rule")["documents"].sum()
+    assert tiles["Documents read"] == f"{funnel['read']:,}"
+    assert tiles["Kept"] == f"{funnel['kept'] / funnel['read']:.0%}"
+    assert funnel["rejected"] > 0
     assert "small@1" in said
     assert "CC0-1.0" in said
     assert "approve" in said  # no champion yet: what to do next
