@@ -31,7 +31,7 @@ def why(
     raw: Annotated[bool, typer.Option(help="show the text unmasked")] = False, lake: LakeOption = None, profile: ProfileOption = None, json_: JsonOption = False,
 ) -> None:  # fmt: skip
     """Why each recipe kept or dropped a document: values, thresholds, partner."""
-    from app.queries import owners_of
+    from app.queries import owners_of, snapshots_with
     from app.render import render_why
     from corpus import names
     from corpus.errors import UnknownName
@@ -53,7 +53,13 @@ def why(
         except UnknownName as error:
             missing = error
     if not found and missing:
-        raise missing
+        elsewhere = snapshots_with(opened, document)
+        if not elsewhere or elsewhere.keys() & set(ids):
+            raise missing
+        owners = [owner for versions in elsewhere.values() for owner in versions]
+        raise UnknownName(
+            f"no document {document!r} in {f'the snapshot of {snapshot}' if snapshot else 'the newest snapshot of any name'}, but in that of {', '.join(owners)}: `tilth why {document} --snapshot {owners[-1]}`"
+        )
     rows = [{"recipes": owners, **asdict(one)} for owners, one in found]
     print_result(json_, rows, lambda: "\n\n".join(render_why(owners, one) for owners, one in found))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from app.recipe import BASE_RUN
@@ -23,6 +24,7 @@ from corpus.part import Part
 from corpus.process import is_alive
 from corpus.relations import Relations
 from corpus.run_rows import checkpoint_rows, json_lines, latest_attempts
+from corpus.snapshot import snapshot_parts
 
 # ── lineage ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -51,6 +53,9 @@ class DocumentLineage:
     decisions: list[dict[str, Any]]
     seen: list[dict[str, Any]]  # one per run: steps, epochs, checkpoints that contain it
     went_on: list[dict[str, Any]]  # runs whose first weights come, in turn, from a run that had read it
+    same_text: list[
+        dict[str, Any]
+    ]  # other documents with the same content: their versions, `seen` and `went_on`
 
 
 def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
@@ -91,7 +96,7 @@ def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
     base = base_run(lake, lineage)
     return StepLineage(
         run_id, lineage["name"], step, rows, ledger, epochs, step <= taken,
-        lineage["base"], base and base.id, base and base.step,
+        lineage["base"], base.id if base else None, base.step if base else None,
     )  # fmt: skip
 
 
@@ -103,34 +108,76 @@ def lineage_of_document(lake: Lake, document: str) -> DocumentLineage:
         for snapshot in lake.artifacts("snapshot")
         if (decision := _decision(lake, snapshot, row["doc_id"]))
     ]
-    seen = [seen for run_id in run_ids(lake) if (seen := _seen_by(lake, run_id, row["doc_id"]))]
-    return DocumentLineage(row, decisions, seen, _went_on(lake, seen))
+    others = _same_text(lake, row)
+    seen = _seen(lake, {row["doc_id"], *others})
+    same_text = [
+        {"doc_id": id, "versions": versions, "seen": seen[id], "went_on": _went_on(lake, seen[id])}
+        for id, versions in sorted(others.items(), key=lambda other: (not seen[other[0]], other[0]))
+    ]
+    own = seen[row["doc_id"]]
+    return DocumentLineage(row, decisions, own, _went_on(lake, own), same_text)
+
+
+def _same_text(lake: Lake, row: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The versions of each other document with this content: a record has another id as soon as its file changes."""
+    found: dict[str, list[str]] = {}
+    for part, versions in _document_parts(lake):
+        table = lake.read_part(part, ["doc_id", "content_hash"])
+        same = table.filter(pc.equal(table["content_hash"], row["content_hash"]))
+        for doc_id in same["doc_id"].to_pylist():
+            found[doc_id] = list(dict.fromkeys([*found.get(doc_id, []), *versions]))
+    found.pop(row["doc_id"], None)
+    return found
+
+
+def _document_parts(lake: Lake) -> list[tuple[Part, list[str]]]:
+    """Every part of `documents` once, with the versions (NAME@N) that read it."""
+    owners: dict[str, list[str]] = {}
+    for fact in all_attached(lake, "documents"):
+        owners.setdefault(fact["id"], []).append(str(fact["claim"]))
+    found: dict[str, tuple[Part, list[str]]] = {}
+    for manifest in lake.artifacts("documents"):
+        for part in manifest.parts("documents"):
+            found.setdefault(part.key, (part, []))[1].extend(owners.get(manifest.id, []))
+    return list(found.values())
 
 
 _SHOWN_OF_DOCUMENT = ["doc_id", "source", "file_hash", "occurrence", "record", "content_hash", "num_bytes", "date"]  # fmt: skip
 
 
+class _Place(NamedTuple):
+    """Where a document stands in the lake, and the versions (NAME@N) that read it."""
+
+    part: Part
+    row: int
+    versions: list[str]
+
+
 def find_document(lake: Lake, document: str) -> dict[str, Any]:
     """The row of `documents` without its text, own fields masked, with the names of the files it stands in."""
-    exact: dict[str, tuple[Part, int]] = {}
-    prefix: dict[str, tuple[Part, int]] = {}
-    for manifest in lake.artifacts("documents"):
-        for part in manifest.parts("documents"):
-            table = lake.read_part(part, ["doc_id", "own_id"])
-            same = pc.or_kleene(pc.equal(table["doc_id"], document), pc.equal(table["own_id"], document))
-            for found, match in (exact, same), (prefix, pc.starts_with(table["doc_id"], document)):
-                rows = pc.indices_nonzero(pc.fill_null(match, False)).to_pylist()
-                found |= {table["doc_id"][row].as_py(): (part, row) for row in rows}
-    found = exact or (prefix if document else {})
+    exact: dict[str, _Place] = {}
+    prefix: dict[str, _Place] = {}
+    for part, versions in _document_parts(lake):
+        table = lake.read_part(part, ["doc_id", "own_id"])
+        same = pc.or_kleene(pc.equal(table["doc_id"], document), pc.equal(table["own_id"], document))
+        for found, match in (exact, same), (prefix, pc.starts_with(table["doc_id"], document)):
+            rows = pc.indices_nonzero(pc.fill_null(match, False)).to_pylist()
+            for row in rows:
+                found.setdefault(table["doc_id"][row].as_py(), _Place(part, row, [])).versions.extend(
+                    versions
+                )
+    found = _of_newest(lake, exact) or (prefix if document else {})
     if not found:
         raise UnknownName(
             f"no document {document!r} in the lake. Give a doc_id, the start of one, or a source's own id."
         )
     if len(found) > 1:
+        listed = [f"{id} ({', '.join(dict.fromkeys(place.versions)) or 'of no version'})" for id, place in sorted(found.items())]  # fmt: skip
+        more = "Give a doc_id." if exact else "Give more of it."
         raise UnknownName(
-            f"{document!r} stands for {len(found)} documents, for instance {', '.join(sorted(found)[:3])}. Give more of it."
+            f"{document!r} stands for {len(found)} documents, for instance {', '.join(listed[:3])}. {more}"
         )
-    part, number = next(iter(found.values()))
+    part, number, _ = next(iter(found.values()))
     row = lake.read_part(part, _SHOWN_OF_DOCUMENT).slice(number, 1).to_pylist()[0]
     row |= shown_fields(lake, part, Relations(lake).best_pii().get(part.key), [number], ["own_id", "url"])[0]
     files = [
@@ -140,6 +187,26 @@ def find_document(lake: Lake, document: str) -> dict[str, Any]:
         == (row["source"], row["file_hash"], row["occurrence"])
     ]
     return {**row, "files": files[-1:]}  # what it is called now: a rename is a later fact
+
+
+def _of_newest(lake: Lake, found: dict[str, _Place]) -> dict[str, _Place]:
+    """Those that the newest version of some name has, as `why` takes an own id; all where none has."""
+    current = {str(fact["claim"]) for fact in names.current(lake, "documents")}
+    return {id: place for id, place in found.items() if current.intersection(place.versions)} or found
+
+
+def snapshots_with(lake: Lake, document: str) -> dict[str, list[str]]:
+    """The snapshots that have a document (by doc_id, a start of it, or own id), each with its versions (NAME@N)."""
+    from quality.explain import find_places
+
+    found: dict[str, list[str]] = {}
+    for fact in all_attached(lake, "snapshot"):
+        found.setdefault(fact["id"], []).append(str(fact["claim"]))
+    return {
+        id: owners
+        for id, owners in found.items()
+        if find_places(lake, snapshot_parts(lake, lake.get("snapshot", id)), document)
+    }
 
 
 def _decision(lake: Lake, snapshot: Manifest, doc_id: str) -> dict[str, Any] | None:
@@ -152,30 +219,36 @@ def _decision(lake: Lake, snapshot: Manifest, doc_id: str) -> dict[str, Any] | N
     return None
 
 
-def _seen_by(lake: Lake, run_id: str, doc_id: str) -> dict[str, Any] | None:
-    """The steps of a run, up to where it is, that saw the document: from its place in the token stream and the plan."""
+def _seen(lake: Lake, doc_ids: Set[str]) -> dict[str, list[dict[str, Any]]]:
+    """The steps of each run, up to where it is, that saw each document: from its place in the token stream and the plan."""
     from mixer.mix import open_plan
 
-    lineage = run_lineage(lake, run_id)
-    mixture = lake.get("mixture", lineage["mixture_id"])
-    place = _place(lake, lake.get("token_shards", mixture.parent("token_shards")), doc_id)
-    plan = open_plan(mixture)
-    if place is None or place[0] not in {source.name for source in plan.sources}:
-        return None
-    last = run_status(lake, run_id).get("last_step", 0)
-    steps = [(step + 1, epoch) for step, epoch in plan.steps_of(*place) if step < last]
-    if not steps:
-        return None
-    first = steps[0][0]
-    checkpoints = [row["step"] for row in checkpoint_rows(lake.runs / run_id) if row["step"] >= first]
-    return {
-        "run_id": run_id,
-        "run": lineage["name"],
-        "recipe": lineage["recipe"],
-        "source": place[0],
-        "steps": steps,
-        "checkpoints": checkpoints,
-    }
+    found: dict[str, list[dict[str, Any]]] = {id: [] for id in doc_ids}
+    for run_id in run_ids(lake):
+        lineage = run_lineage(lake, run_id)
+        mixture = lake.get("mixture", lineage["mixture_id"])
+        plan = open_plan(mixture)
+        last = run_status(lake, run_id).get("last_step", 0)
+        places = _places(lake, lake.get("token_shards", mixture.parent("token_shards")), doc_ids)
+        for doc_id, place in places.items():
+            if place[0] not in {source.name for source in plan.sources}:
+                continue
+            steps = [(step + 1, epoch) for step, epoch in plan.steps_of(*place) if step < last]
+            if not steps:
+                continue
+            first = steps[0][0]
+            checkpoints = [row["step"] for row in checkpoint_rows(lake.runs / run_id) if row["step"] >= first]
+            found[doc_id].append(
+                {
+                    "run_id": run_id,
+                    "run": lineage["name"],
+                    "recipe": lineage["recipe"],
+                    "source": place[0],
+                    "steps": steps,
+                    "checkpoints": checkpoints,
+                }
+            )
+    return found
 
 
 def _went_on(lake: Lake, seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -197,20 +270,21 @@ def _went_on(lake: Lake, seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _place(lake: Lake, shards: Manifest, doc_id: str) -> tuple[str, int, int] | None:
-    """(source, start, stop) of a document in the token stream of its source."""
+def _places(lake: Lake, shards: Manifest, doc_ids: Set[str]) -> dict[str, tuple[str, int, int]]:
+    """(source, start, stop) of documents in the token stream of their source, of those that are in it."""
+    asked = pa.array(sorted(doc_ids))
+    found = {}
     for source, entry in shards.summary["sources"].items():
         offset = 0
         for key in entry["shards"]:
             record = lake.task("token_shards", key)
             assert record is not None
             table = lake.read_part(record.parts["token_shards"][0], ["doc_id", "token_start", "num_tokens"])
-            row = pc.index(table["doc_id"], doc_id).as_py()
-            if row >= 0:
-                start = offset + table["token_start"][row].as_py()
-                return source, start, start + table["num_tokens"][row].as_py()
+            for row in table.filter(pc.is_in(table["doc_id"], asked)).to_pylist():
+                start = offset + row["token_start"]
+                found[row["doc_id"]] = source, start, start + row["num_tokens"]
             offset += record.tally["tokens"]
-    return None
+    return found
 
 
 # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────────────

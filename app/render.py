@@ -322,7 +322,7 @@ def render_step(found: StepLineage, limit: int = 40) -> str:
     return f"{head}\nstarted from {base}\n{table}{more}"
 
 
-def render_document(found: DocumentLineage) -> str:
+def render_document(found: DocumentLineage, limit: int = 6) -> str:
     document = found.document
     lines = [
         f"{document['doc_id']}  source {document['source']}, record {document['record']} of {', '.join(document['files']) or document['file_hash'][:12]}",
@@ -336,9 +336,28 @@ def render_document(found: DocumentLineage) -> str:
         )
     )
     lines += ["", "training"]
-    lines += [_training(found.seen) if found.seen else "no step of any run saw it"]
-    lines += [f"{row['recipe']}/{row['run']} went on from {row['base']}" for row in found.went_on]
+    unseen = "no step of any run saw it" + (" under this id" if found.same_text else "")
+    lines += [_training(found.seen) if found.seen else unseen, *_went_on(found.went_on)]
+    lines += [line for other in found.same_text[:limit] for line in _same_text(other)]
+    if len(found.same_text) > limit:
+        lines.append(f"… and {len(found.same_text) - limit:,} more documents of the same text (--json lists all)")  # fmt: skip
     return "\n".join(lines)
+
+
+def _went_on(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"{row['recipe']}/{row['run']} went on from {row['base']}" for row in runs]
+
+
+def _same_text(other: Mapping[str, Any]) -> list[str]:
+    document = f"{other['doc_id']} (in {', '.join(other['versions']) or 'no version'})"
+    if not other["seen"]:
+        return ["", f"the same text is {document}; no step of any run saw that"]
+    return [
+        "",
+        f"the same text was read as {document}",
+        _training(other["seen"]),
+        *_went_on(other["went_on"]),
+    ]
 
 
 def _training(seen: Sequence[Mapping[str, Any]]) -> str:

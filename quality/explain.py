@@ -63,9 +63,8 @@ def why(lake: Lake, snapshot: Manifest, document: str, raw: bool = False) -> Exp
         )
     if len(places) > 1:
         listed = ", ".join(doc_id for _, _, doc_id in places[:3])
-        raise UnknownName(
-            f"{document!r} stands for {len(places)} documents, for instance {listed}. Give more of it."
-        )
+        more = "Give more of it." if places[0][2].startswith(document) else "Give a doc_id."
+        raise UnknownName(f"{document!r} stands for {len(places)} documents, for instance {listed}. {more}")
     number, row, _ = places[0]
     decision = lake.read_part(snapshot.parts("decisions")[number]).slice(row, 1).to_pylist()[0]
     signals = lake.read_part(snapshot.parts("signals")[number]).slice(row, 1).to_pylist()[0]

@@ -146,7 +146,7 @@ def document(lake: Lake, owner: Claim) -> None:
     frame.table(found.decisions, DECISION_COLUMNS, alt="What each snapshot decided about the document")
     st.subheader("Training", anchor=False)
     if not found.seen:
-        st.caption("No step of any run saw it.")
+        st.caption("No step of any run saw it" + (" under this id." if found.same_text else "."))
     else:
         rows = [_seen(lake, seen) for seen in found.seen]
         frame.table(rows, SEEN_COLUMNS, alt="Runs whose steps saw the document")
@@ -155,6 +155,10 @@ def document(lake: Lake, owner: Claim) -> None:
         st.caption("Its traces are also in the runs that went on from one that had read it:")
         rows = [{"run": f"{row['recipe']}/{row['run']}", "base": row["base"]} for row in found.went_on]
         frame.table(rows, WENT_ON_COLUMNS, alt="Runs that went on from a run that had read the document")
+    if found.same_text:
+        st.caption("The same text stands in the lake under other ids too: a record has another one as soon as its file changes.")  # fmt: skip
+        rows = [_same_text(other) for other in found.same_text]
+        frame.table(rows, SAME_TEXT_COLUMNS, alt="Other documents with the same text, and runs with it")
 
 
 DECISION_COLUMNS = {
@@ -167,6 +171,9 @@ SEEN_COLUMNS = {
 }  # fmt: skip
 
 WENT_ON_COLUMNS = {"run": frame.text("Run"), "base": frame.text("Went on from")}
+SAME_TEXT_COLUMNS = {
+    "other": frame.text("Document"), "versions": frame.text("In"), "seen": frame.text("Seen by", "medium"), "went_on": frame.text("Went on in", "medium"),
+}  # fmt: skip
 
 
 def _seen(lake: Lake, seen: dict[str, Any]) -> dict[str, Any]:
@@ -177,6 +184,14 @@ def _seen(lake: Lake, seen: dict[str, Any]) -> dict[str, Any]:
     return {
         "run": prefix, "times": len(steps), "first": steps[0], "last": steps[-1], "epochs": len({epoch for _, epoch in seen["steps"]}),
         "steps": _listed(steps), "checkpoints": _listed(seen["checkpoints"]), "signed": ", ".join(signed),
+    }  # fmt: skip
+
+
+def _same_text(other: dict[str, Any]) -> dict[str, Any]:
+    seen = [f"{row['recipe']}/{row['run']} ({_listed([step for step, _ in row['steps']])})" for row in other["seen"]]  # fmt: skip
+    went_on = [f"{row['recipe']}/{row['run']}" for row in other["went_on"]]
+    return {
+        "other": other["doc_id"], "versions": ", ".join(other["versions"]), "seen": "; ".join(seen), "went_on": ", ".join(went_on),
     }  # fmt: skip
 
 

@@ -89,3 +89,86 @@ def test_a_name_that_moved_since_is_not_taken_for_the_base(chained: Lake) -> Non
     told["identity"]["base"]["weights_sha256"] = "0" * 64
     path.write_text(json.dumps({**told, "base": "small/base"}), "utf-8")
     assert "later" not in went_on(chained, base)
+
+
+# ── a text whose file grew ──
+
+
+@pytest.fixture(scope="module")
+def grown(small_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """small@1 is trained; a line more in a file gave all its records new ids in small@2, which is only curated.
+
+    The line more has the own id p3 too, and is another text: one own id that stands for two documents of a version.
+    """
+    folder = tmp_path_factory.mktemp("grown")
+    lake = Lake(folder / "lake")
+    shutil.copytree(small_lake, lake.root, symlinks=True)
+    shutil.copytree(small_lake.parent / "corpus", folder / "corpus")
+    with (folder / "corpus" / "prose" / "one.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"id": "p3", "text": "Another text of the same own id. " * 9}) + "\n")
+    said = tilth("curate", folder / "corpus" / "recipe.yaml", "--lake", lake.root)
+    assert said.code == 0, said.err
+    return lake
+
+
+def ids(lake: Lake, own_id: str) -> tuple[str, str]:
+    """The doc_ids of a record of one.jsonl in small@1 and in small@2; `why` knows them."""
+    old, new = (
+        json.loads(tilth("why", own_id, "--snapshot", f"small@{version}", "--json", "--lake", lake.root).out)
+        for version in (1, 2)
+    )
+    return old[0]["document"]["doc_id"], new[0]["document"]["doc_id"]
+
+
+def trained(lake: Lake) -> str:
+    """The own id of a document that the base read."""
+    own = {
+        row["doc_id"]: row["own_id"] for part in _parts(lake) for row in part
+        if row["own_id"] not in (None, "p3")
+    }  # fmt: skip
+    return next(own[doc_id] for doc_id in read_by(lake, "small@1/base", 4) if doc_id in own)
+
+
+def _parts(lake: Lake) -> list[list[dict[str, Any]]]:
+    return [
+        lake.read_part(part, ["doc_id", "own_id"]).to_pylist()
+        for manifest in lake.artifacts("documents") for part in manifest.parts("documents")
+    ]  # fmt: skip
+
+
+def test_a_text_that_was_read_under_another_id_is_found(grown: Lake) -> None:
+    old, new = ids(grown, trained(grown))
+    text, found = lineage(grown, new)
+    (other,) = [other for other in found["same_text"] if other["doc_id"] == old]
+    assert other["versions"] == ["small@1"]
+    assert other["seen"] == lineage(grown, old)[1]["seen"]
+    assert other["went_on"] == lineage(grown, old)[1]["went_on"]
+    assert found["seen"] == [] and "no step of any run saw it under this id" in text
+    assert f"the same text was read as {old} (in small@1)" in text
+    assert f"the same text is {new} (in small@2)" in lineage(grown, old)[0]
+
+
+def test_a_text_that_stands_once_has_no_other(grown: Lake) -> None:
+    assert lineage(grown, read_by(grown, "small@1/replay-00", 1)[0])[1]["same_text"] == []
+
+
+def test_why_of_an_earlier_id_says_whose_it_is(grown: Lake) -> None:
+    old, new = ids(grown, trained(grown))
+    refused = tilth("why", old, "--lake", grown.root)
+    assert refused.code == 2 and "small@1" in refused.err and f"why {old} --snapshot small@1" in refused.err
+    refused = tilth("why", new, "--snapshot", "small@1", "--lake", grown.root)
+    assert refused.code == 2 and f"why {new} --snapshot small@2" in refused.err
+    assert "--snapshot" not in tilth("why", "f" * 32, "--lake", grown.root).err
+
+
+def test_an_own_id_is_that_of_the_newest_version(grown: Lake) -> None:
+    own_id = trained(grown)
+    assert lineage(grown, own_id)[1]["document"]["doc_id"] == ids(grown, own_id)[1]
+
+
+def test_an_own_id_of_two_documents_of_a_version_lists_them(grown: Lake) -> None:
+    said = tilth("lineage", "p3", "--lake", grown.root)
+    assert said.code == 2 and "Give more of it" not in said.err
+    assert said.err.count("(small@2)") == 2 and "small@1" not in said.err and "Give a doc_id" in said.err
+    said = tilth("why", "p3", "--lake", grown.root)
+    assert said.code == 2 and "Give a doc_id" in said.err and "Give more of it" not in said.err
