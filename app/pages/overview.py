@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import streamlit as st
@@ -10,6 +11,7 @@ from app import queries
 from app.guard import guard_stop
 from app.pages import frame, loaded
 from corpus import names
+from corpus.errors import ConfigError
 from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest
 from corpus.names import Claim
@@ -28,7 +30,7 @@ def show(lake: Lake, owner: Claim) -> None:
     progress(lake, owner)
     st.subheader(f"Sources of {owner}", anchor=False)
     sources(lake, owner)
-    left, right = st.columns([2, 3], gap="large")
+    left, right = st.columns(2, gap="medium")
     with left:
         st.subheader("Versions of recipes", anchor=False)
         frame.table(recipe_rows(lake), RECIPE_COLUMNS, alt="Versions of recipes and what each has")
@@ -87,7 +89,19 @@ def progress(lake: Lake, owner: Claim) -> None:
             "Everything is built and no checkpoint has been approved yet. Look at the scorecards, then sign one off.",
             icon=":material/arrow_forward:",
         )
-        st.code(f'tilth select RECIPE --approve RUN/STEP --note "why" --lake {lake.root}', language="bash")
+        chosen = chosen_checkpoint(lake, owner) or "RUN/STEP"
+        st.code(f'tilth select RECIPE --approve {chosen} --note "why" --lake {lake.root}', language="bash")
+
+
+def chosen_checkpoint(lake: Lake, owner: Claim) -> str | None:
+    """What the gate chooses of the stored scorecards, where it chooses one."""
+    ids = tuple(fact["id"] for fact in names.attached(lake, owner, "scorecard"))
+    champion = json.dumps(names.alias(lake, owner.name, names.CHAMPION), sort_keys=True)
+    try:
+        selection = loaded.selection(str(lake.root), owner.name, owner.version, ids, champion)
+    except ConfigError:  # scorecards that cannot be compared; their page says why
+        return None
+    return selection.chosen if selection else None
 
 
 def stages_done(lake: Lake, owner: Claim) -> dict[str, bool]:
@@ -139,14 +153,14 @@ def recipe_rows(lake: Lake) -> list[dict[str, Any]]:
             last = [label for kind, (label, _) in STAGES.items() if done[kind]]
             rows.append({
                 "version": str(owner), "sources": len(owner.recipe.get("sources", [])), "reached": last[-1] if last else "claimed",
-                "runs": has["run"], "scorecards": has["scorecard"], "champion": champion if (champion := champions.get(name, "")).startswith(f"{owner}/") else "",
+                "runs": has["run"], "scorecards": has["scorecard"], "champion": champion.partition("/")[2] if (champion := champions.get(name, "")).startswith(f"{owner}/") else "",
             })  # fmt: skip
     return rows
 
 
 RECIPE_COLUMNS = {
-    "version": frame.text("Version"), "sources": frame.number("Sources"), "reached": frame.text("Reached"), "runs": frame.number("Runs"),
-    "scorecards": frame.number("Scorecards"), "champion": frame.text("Champion"),
+    "version": frame.text("Version", 105), "sources": frame.number("Sources", width=75), "reached": frame.text("Reached", 80), "runs": frame.number("Runs", width=55),
+    "scorecards": frame.number("Scorecards", width=95), "champion": frame.text("Champion", 110),
 }  # fmt: skip
 
 

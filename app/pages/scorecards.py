@@ -170,10 +170,10 @@ def rules(result: GateResult) -> None:
 
 
 RULE_COLUMNS = {
-    "rule": frame.text("Rule", 325), "holds": frame.text("It", 75), "verdict": frame.text("Verdict", 185), "delta": frame.text("Change", 75), "interval": frame.text("Interval", 140),
+    "rule": frame.text("Rule", 300), "holds": frame.text("It", 75), "verdict": frame.text("Verdict", 185), "delta": frame.text("Change", 75), "interval": frame.text("Interval", 140),
     "p": frame.text("p", 65, help="a gain: against no change; a guard: against harm of its margin, adjusted"), "n": frame.number("Items", width=60),
-    "needed": frame.number("Would decide", width=95, help="about how many items like these would decide"), "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Checkpoint", "%.4f"),
-    "mde": frame.number("Smallest visible", "%.4f", help="the smallest true change that these items would show with a power of 80%"),
+    "needed": frame.number("Would decide", width=120, help="about how many items like these would decide"), "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Checkpoint", "%.4f"),
+    "mde": frame.number("Smallest visible", "%.4f", width=130, help="the smallest true change that these items would show with a power of 80%"),
 }  # fmt: skip
 
 

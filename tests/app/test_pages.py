@@ -18,7 +18,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app import queries
+from app import queries, verdicts
 from app.server import LAKE_VARIABLE
 from corpus import names
 from corpus.lake import Lake, Manifest, now_utc
@@ -177,6 +177,21 @@ def test_overview_counts_what_was_read_and_kept_and_names_the_sources(small_lake
     assert "small@1" in said
     assert "CC0-1.0" in said
     assert "approve" in said  # no champion yet: what to do next
+
+
+@pytest.mark.parametrize(("chosen", "named"), [("replay-30/4", "replay-30/4"), (None, "RUN/STEP")])
+def test_the_command_that_signs_off_names_what_the_gate_chooses(
+    small_lake: Path, opened: Any, monkeypatch: pytest.MonkeyPatch, chosen: str | None, named: str
+) -> None:
+    select_stored = verdicts.select_stored
+
+    def select_chosen(*given: Any) -> Any:
+        selection = select_stored(*given)
+        assert selection is not None
+        return replace(selection, chosen=chosen)
+
+    monkeypatch.setattr(verdicts, "select_stored", select_chosen)
+    assert f"tilth select RECIPE --approve {named} " in shown(opened(small_lake, "overview"))
 
 
 def test_the_funnel_adds_up_and_every_row_leads_somewhere(small_lake: Path, opened: Any) -> None:
@@ -549,6 +564,15 @@ def test_lineage_of_a_document_names_the_runs_that_went_on_from_one_that_read_it
     assert set(zip(found["run"], found["base"], strict=True)) == {
         ("small@1/replay-00", "small@1/base"), ("small@1/replay-30", "small@1/base"),
     }  # fmt: skip
+
+
+def test_lineage_of_a_document_lists_the_other_ids_of_its_text(small_lake: Path, opened: Any) -> None:
+    """p60 says what p1 says."""
+    lake = Lake.open(small_lake, create=False)
+    test = opened(small_lake, "lineage", document="p60")
+    (found,) = [element.value for element in test.dataframe if "other" in element.value]
+    assert list(found["other"]) == [queries.find_document(lake, "p1")["doc_id"]]
+    assert list(found["versions"]) == ["small@1"]
 
 
 def test_lineage_of_a_document_lists_the_other_ids_of_its_text(small_lake: Path, opened: Any) -> None:
