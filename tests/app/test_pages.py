@@ -575,15 +575,6 @@ def test_lineage_of_a_document_lists_the_other_ids_of_its_text(small_lake: Path,
     assert list(found["versions"]) == ["small@1"]
 
 
-def test_lineage_of_a_document_lists_the_other_ids_of_its_text(small_lake: Path, opened: Any) -> None:
-    """p60 says what p1 says."""
-    lake = Lake.open(small_lake, create=False)
-    test = opened(small_lake, "lineage", document="p60")
-    (found,) = [element.value for element in test.dataframe if "other" in element.value]
-    assert list(found["other"]) == [queries.find_document(lake, "p1")["doc_id"]]
-    assert list(found["versions"]) == ["small@1"]
-
-
 def test_a_reference_that_names_nothing_is_a_message(small_lake: Path, opened: Any) -> None:
     assert "nothing is named" in shown(opened(small_lake, "lineage", ref="smell/replay/3"))
 
