@@ -216,7 +216,9 @@ class _XmlStream:
             return self._stop(reason)
         self._reject(reason if in_record else None)
         self._collector.entities_refused |= of_entity
-        self._go_on(place, self._collector.began + 1 if in_record else place)
+        # what lies too deep in a record was seen by then, and is no record of its own
+        look_back = in_record and reason != "nested_too_deep"
+        self._go_on(place, self._collector.began + 1 if look_back else place)
 
     def _recover(self, code: int, place: int) -> None:
         """After an error at a byte: a further document, or else the next place where a record begins.

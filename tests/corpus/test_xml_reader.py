@@ -41,6 +41,13 @@ def test_xml(read: Read, bad: str | bytes, middle: list[Any]) -> None:
     ]
 
 
+def test_records_within_records_without_end_are_a_few_rejects(read: Read) -> None:
+    deep = "<r><s>one</s>" + "<s>" * 20_000 + "x" + "</s>" * 20_000 + "<s>two</s></r>"
+    first, *between, last = read("a.xml", deep.encode(), text_field="s")
+    assert (first, last) == ("one", "two")
+    assert between[0] == (1, "nested_too_deep") and len(between) < 50
+
+
 BOMB = "<!DOCTYPE r [<!ENTITY a 'ha'>" + "".join(f"<!ENTITY {y} '{f'&{x};' * 10}'>" for x, y in zip("abcdefghi", "bcdefghij", strict=True)) + "]>"  # fmt: skip
 
 
