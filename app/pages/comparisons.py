@@ -50,8 +50,8 @@ def show_comparison(baseline: str, found: Mapping[str, Sequence[Comparison]]) ->
 
 
 COLUMNS = {
-    "checkpoint": frame.text("Checkpoint", 120), "target": frame.text("Task", 150), "metric": frame.text("Metric", 105), "verdict": frame.text("Verdict", 190), "delta": frame.text("Change", 75),
-    "interval": frame.text("Interval", 145), "p": frame.text("p", 70), "n": frame.number("Items"), "needed": frame.number("Would decide", width=120, help="about how many items like these would decide"),
+    "checkpoint": frame.text("Checkpoint", 120), "target": frame.text("Task", 140), "metric": frame.text("Metric", 105), "verdict": frame.text("Verdict", 180), "delta": frame.text("Change", 70),
+    "interval": frame.text("Interval", 145), "p": frame.text("p", 70), "n": frame.number("Items"), "needed": frame.number("Would decide", width=105, help="about how many items like these would decide"),
     "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Value", "%.4f"), "mde": frame.number("Smallest visible", "%.4f", width=130),
 }  # fmt: skip
 

@@ -135,7 +135,7 @@ def guarded() -> Iterator[None]:
 
 def stopped(message: str) -> None:
     """What a guard said when it stopped the recipe, line by line."""
-    st.error(plain(message).replace("\n", "  \n"), icon=":material/front_hand:")
+    st.error(plain(message[:1].upper() + message[1:]).replace("\n", "  \n"), icon=":material/front_hand:")
 
 
 def empty(text: str, command: str) -> None:

@@ -189,7 +189,7 @@ def latest(lake: Lake, limit: int = 12) -> list[dict[str, Any]]:
 
 LATEST_COLUMNS = {
     "when": frame.text("UTC", 130),
-    "where": frame.text("Where", "medium"),
+    "where": frame.text("Where", 155),
     "what": frame.text("What"),
 }
 

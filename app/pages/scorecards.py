@@ -165,14 +165,14 @@ def rules(result: GateResult) -> None:
         }
         for rule in result.rules
     ]  # fmt: skip
-    columns = RULE_COLUMNS | {"interval": frame.text(interval_label(result.confidence), 140)}
+    columns = RULE_COLUMNS | {"interval": frame.text(interval_label(result.confidence), 128)}
     frame.table(rows, columns, alt=f"Rules of the gate for {result.candidate} against {result.baseline}")
 
 
 RULE_COLUMNS = {
-    "rule": frame.text("Rule", 300), "holds": frame.text("It", 75), "verdict": frame.text("Verdict", 185), "delta": frame.text("Change", 75), "interval": frame.text("Interval", 140),
-    "p": frame.text("p", 65, help="a gain: against no change; a guard: against harm of its margin, adjusted"), "n": frame.number("Items", width=60),
-    "needed": frame.number("Would decide", width=120, help="about how many items like these would decide"), "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Checkpoint", "%.4f"),
+    "rule": frame.text("Rule", 318), "holds": frame.text("It", 75), "verdict": frame.text("Verdict", 178), "delta": frame.text("Change", 70), "interval": frame.text("Interval", 128),
+    "p": frame.text("p", 60, help="a gain: against no change; a guard: against harm of its margin, adjusted"), "n": frame.number("Items", width=55),
+    "needed": frame.number("Would decide", width=97, help="about how many items like these would decide"), "baseline": frame.number("Baseline", "%.4f"), "candidate": frame.number("Checkpoint", "%.4f"),
     "mde": frame.number("Smallest visible", "%.4f", width=130, help="the smallest true change that these items would show with a power of 80%"),
 }  # fmt: skip
 
