@@ -31,7 +31,8 @@ def why(
     raw: Annotated[bool, typer.Option(help="show the text unmasked")] = False, lake: LakeOption = None, profile: ProfileOption = None, json_: JsonOption = False,
 ) -> None:  # fmt: skip
     """Why each recipe kept or dropped a document: values, thresholds, partner."""
-    from app.queries import owners_of, snapshots_with
+    from app.lineage import snapshots_with
+    from app.queries import owners_of
     from app.render import render_why
     from corpus import names
     from corpus.errors import UnknownName
@@ -99,7 +100,8 @@ def lineage(
     profile: ProfileOption = None, json_: JsonOption = False,
 ) -> None:  # fmt: skip
     """The documents of a training step, or a document's decisions, runs, steps and epochs."""
-    from app.queries import find_step, lineage_of_document, lineage_of_step
+    from app.lineage import lineage_of_document, lineage_of_step
+    from app.queries import find_step
     from app.render import render_document, render_step
 
     opened = open_lake(lake, profile)

@@ -40,7 +40,7 @@ def _scores(work: Work) -> str:
 
 def _lineage_line(work: Work) -> str:
     """From the chosen (else the last) checkpoint to one document that its last step trained on."""
-    from app.queries import lineage_of_step
+    from app.lineage import lineage_of_step
 
     if not work.scorecards:
         return ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from app.queries import DocumentLineage, StepLineage
+    from app.lineage import DocumentLineage, StepLineage
     from corpus.lake import Manifest
     from evals.comparison import Comparison
     from evals.gate import GateResult

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import queries
 from app.evaluation import scorecards_of
+from app.lineage import StepLineage
 from app.pages import frame, loaded
 from corpus import names
 from corpus.errors import UnknownName
@@ -98,7 +99,7 @@ def _label(words: str) -> str:
     return "".join(sign if sign.isalnum() or sign in " .-_/@" else "·" for sign in words)[:48]
 
 
-def documents_of_step(owner: Claim, found: queries.StepLineage) -> None:
+def documents_of_step(owner: Claim, found: StepLineage) -> None:
     if found.base_id:
         st.page_link("pages/lineage.py", label=f"The run started from {frame.plain(found.base)}, whose documents are in its weights too", icon=":material/account_tree:", query_params=frame.address(owner, ref=found.base))  # fmt: skip
     unique = {row["doc_id"] for row in found.documents}

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import queries, samples, verdicts
+from app import lineage, queries, samples, verdicts
 from app.samples import Wanted
 from corpus.lake import Lake
 from corpus.names import Claim, claims
@@ -86,15 +86,15 @@ def _claim(lake: Lake, name: str, version: int) -> Claim:
 
 
 @st.cache_data(show_spinner="Asking the plan …", ttl=60, max_entries=32)
-def step_lineage(root: str, run_id: str, step: int) -> queries.StepLineage:
+def step_lineage(root: str, run_id: str, step: int) -> lineage.StepLineage:
     """Not only immutable: a run that goes on takes a step that was planned."""
-    return queries.lineage_of_step(_lake(root), run_id, step)
+    return lineage.lineage_of_step(_lake(root), run_id, step)
 
 
 @st.cache_data(show_spinner="Looking through snapshots and runs …", ttl=60, max_entries=32)
-def document_lineage(root: str, document: str) -> queries.DocumentLineage:
+def document_lineage(root: str, document: str) -> lineage.DocumentLineage:
     """Not only immutable: runs go on, so it is asked again after a minute."""
-    return queries.lineage_of_document(_lake(root), document)
+    return lineage.lineage_of_document(_lake(root), document)
 
 
 @st.cache_data(show_spinner=False, max_entries=32)

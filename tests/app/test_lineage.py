@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app import queries
+from app.lineage import lineage_of_step
 from corpus import names
 from corpus.lake import Lake
 from tests.app.command import tilth
@@ -27,7 +27,7 @@ def run_id(lake: Lake, reference: str) -> str:
 
 
 def read_by(lake: Lake, reference: str, step: int) -> list[str]:
-    return [row["doc_id"] for row in queries.lineage_of_step(lake, run_id(lake, reference), step).documents]
+    return [row["doc_id"] for row in lineage_of_step(lake, run_id(lake, reference), step).documents]
 
 
 # ── weights that go on ──

@@ -19,6 +19,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import queries, verdicts
+from app.lineage import find_document, lineage_of_step
 from app.server import LAKE_VARIABLE
 from corpus import names
 from corpus.lake import Lake, Manifest, now_utc
@@ -539,14 +540,14 @@ def test_lineage_of_a_checkpoint_lists_what_the_command_line_lists(small_lake: P
     test = opened(small_lake, "lineage", ref="small@1/replay-30/3")
     pieces = test.dataframe[-1].value
     lake = Lake.open(small_lake, create=False)
-    found = queries.lineage_of_step(lake, names.resolve(lake, "small/replay-30", "run").id, 3)
+    found = lineage_of_step(lake, names.resolve(lake, "small/replay-30", "run").id, 3)
     assert list(pieces["doc_id"]) == [row["doc_id"] for row in found.documents]
 
 
 def test_lineage_of_a_document_names_the_steps_that_saw_it(small_lake: Path, opened: Any) -> None:
     lake = Lake.open(small_lake, create=False)
     run = names.resolve(lake, "small/replay-30", "run").id
-    document = queries.lineage_of_step(lake, run, 2).documents[0]["doc_id"]
+    document = lineage_of_step(lake, run, 2).documents[0]["doc_id"]
     test = opened(small_lake, "lineage", document=document)
     seen = next(element.value for element in test.dataframe if "steps" in element.value)
     row = seen[seen["run"] == "small@1/replay-30"]
@@ -558,7 +559,7 @@ def test_lineage_of_a_document_names_the_runs_that_went_on_from_one_that_read_it
 ) -> None:
     lake = Lake.open(small_lake, create=False)
     run = names.resolve(lake, "small/base", "run").id
-    document = queries.lineage_of_step(lake, run, 2).documents[0]["doc_id"]
+    document = lineage_of_step(lake, run, 2).documents[0]["doc_id"]
     test = opened(small_lake, "lineage", document=document)
     found = next(element.value for element in test.dataframe if "base" in element.value)
     assert set(zip(found["run"], found["base"], strict=True)) == {
@@ -571,7 +572,7 @@ def test_lineage_of_a_document_lists_the_other_ids_of_its_text(small_lake: Path,
     lake = Lake.open(small_lake, create=False)
     test = opened(small_lake, "lineage", document="p60")
     (found,) = [element.value for element in test.dataframe if "other" in element.value]
-    assert list(found["other"]) == [queries.find_document(lake, "p1")["doc_id"]]
+    assert list(found["other"]) == [find_document(lake, "p1")["doc_id"]]
     assert list(found["versions"]) == ["small@1"]
 
 

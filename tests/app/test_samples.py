@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.queries import find_document
+from app.lineage import find_document
 from app.samples import Wanted, count_documents, page_of_documents, reject_counts, rules_in_force, rules_of
 from corpus import names
 from corpus.lake import Lake, Manifest
