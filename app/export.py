@@ -41,7 +41,12 @@ def export(lake: Lake, reference: str, to: str, out: Path) -> list[dict[str, Any
     if out.exists():
         raise ConfigError(f"{out} exists. Give a folder that does not exist yet.")
     staging = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
-    staging.mkdir(parents=True)
+    try:
+        staging.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make the folder {out}: {error.strerror}. Give --out a place that can be written."
+        ) from error
     try:
         rows = (
             _export_model(lake, found.id, found.step, staging)

@@ -437,6 +437,7 @@ def test_sql_that_is_wrong_is_one_line(small_lake: Path) -> None:
         (["export", "small", "--to", "csv", "--out", "x"], ["'csv'", "'jsonl'"]),
         (["export", "small/replay-30/3", "--to", "hf", "--out", "x"], ["no committed checkpoint at step 3", "2, 4"]),
         (["export", "small/base/4", "--to", "jsonl", "--out", "x"], ["a run cannot be exported as 'jsonl'"]),
+        (["export", "small", "--to", "jsonl", "--out", "/dev/null/x"], ["/dev/null/x", "Not a directory", "--out"]),
     ],
 )  # fmt: skip
 def test_questions_about_what_is_not_there_are_one_line(
