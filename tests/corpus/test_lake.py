@@ -209,6 +209,8 @@ def test_many_may_make_one_lake_at_once(tmp_path: Path) -> None:
         run_together(
             6, lambda number, root=tmp_path / str(attempt): Lake.open(root).commit_task("k", str(number), {})
         )
+        lake = Lake.open(tmp_path / str(attempt), create=False)
+        assert all(lake.task("k", str(number)) for number in range(6))
 
 
 def test_a_maker_that_was_killed_is_no_obstacle(tmp_path: Path) -> None:

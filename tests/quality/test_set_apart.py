@@ -352,14 +352,18 @@ def test_a_source_that_is_said_to_be_another_draws_a_set_of_its_own_and_leaves_t
         assert hash_file(lake.path_of(part)) == part.bytes_hash and held_out_rows(lake, made).num_rows
 
 
-def test_an_index_is_not_made_of_a_set_whose_documents_are_gone(tmp_path: Path) -> None:
-    draw = random.Random(3)
-    write_files(
-        tmp_path, {"law": [[prose(draw) for _ in range(6)]], "web": [[prose(draw) for _ in range(6)]]}
-    )
-    lake = Lake.open(tmp_path / "lake")
-    held = drawn(lake, tmp_path)
+def drawn_with_index(folder: Path, seed: int) -> tuple[Lake, Manifest, Manifest]:
+    """A lake with a set drawn from six texts of each source, and the index of it."""
+    draw = random.Random(seed)
+    write_files(folder, {name: [[prose(draw) for _ in range(6)]] for name in ("law", "web")})
+    lake = Lake.open(folder / "lake")
+    held = drawn(lake, folder)
     (index,) = lake.artifacts("held_out_index")
+    return lake, held, index
+
+
+def test_an_index_is_not_made_of_a_set_whose_documents_are_gone(tmp_path: Path) -> None:
+    lake, held, index = drawn_with_index(tmp_path, 3)
     shutil.rmtree(lake.folder("held_out_index", index.id))
     assert set_apart.held_out_index(lake, held) == index
     shutil.rmtree(lake.folder("held_out_index", index.id))
@@ -370,13 +374,7 @@ def test_an_index_is_not_made_of_a_set_whose_documents_are_gone(tmp_path: Path) 
 
 
 def test_a_damaged_index_is_a_lake_error_and_is_made_again_once_it_is_deleted(tmp_path: Path) -> None:
-    draw = random.Random(4)
-    write_files(
-        tmp_path, {"law": [[prose(draw) for _ in range(6)]], "web": [[prose(draw) for _ in range(6)]]}
-    )
-    lake = Lake.open(tmp_path / "lake")
-    held = drawn(lake, tmp_path)
-    (index,) = lake.artifacts("held_out_index")
+    lake, held, index = drawn_with_index(tmp_path, 4)
     home = lake.folder("held_out_index", index.id)
     postings = home / "files" / "index" / "postings.npy"
     data = postings.read_bytes()
