@@ -134,6 +134,10 @@ def mix(
 def train(
     recipe: RecipeArgument,
     runs: RunsOption = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(help="go on with the last run of that name under another value of this key; repeatable"),
+    ] = None,
     sample: SampleOption = None,
     set_: SetOption = None,
     lake: LakeOption = None,
@@ -143,7 +147,7 @@ def train(
     """Train the recipe's runs: loss per source, first and last."""
     from app.render import render_losses
 
-    work = walk(recipe, "train", runs, sample, set_, lake, profile, json_)
+    work = walk(recipe, "train", runs, sample, set_, lake, profile, json_, accept or ())
     show_work(work, json_, _loss_rows, lambda w: render_losses(_loss_rows(w)))
 
 

@@ -46,6 +46,7 @@ class Work:
     profile: Profile
     report: Report
     sample: float = 1.0
+    accept: tuple[str, ...] = ()  # identity keys that a run may change and stay the same run
     owner: Claim | None = None
     documents: dict[str, Manifest] = field(default_factory=dict)
     tokenizer: Manifest | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -141,6 +141,7 @@ def walk(
     lake: str | None,
     profile: str | None,
     json_: bool,
+    accept: Sequence[str] = (),
 ) -> Work:
     """Walk the flow up to a stage (None: as far as the recipe goes). What can be wrong is found before a lake is made."""
     from app.flow import Work, run_recipe
@@ -148,7 +149,9 @@ def walk(
     from app.reach import MISSING, check_needs, check_sources, check_until, first_missing, last_stage
     from app.recipe import load_recipe
     from app.report import Report
+    from trainer.accepted import check_acceptable
 
+    check_acceptable(accept)
     if until is not None:
         check_until(until)
     share = parse_sample(sample)
@@ -160,7 +163,7 @@ def walk(
         check_sources(loaded)
     report = Report(quiet=json_)
     try:
-        work = Work(open_folder(chosen.lake, create=True), loaded, chosen, report, share)
+        work = Work(open_folder(chosen.lake, create=True), loaded, chosen, report, share, tuple(accept))
         run_recipe(work, last, only)
     except Stopped as stop:
         raise Stopped(f"{stop}; the same command resumes", stop.signal_number) from None

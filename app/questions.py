@@ -18,6 +18,7 @@ from app.render import render_comparison, render_table
 from corpus import names
 from corpus.answer import Answer
 from corpus.catalog import Source
+from corpus.differences import find_differences
 from corpus.errors import ConfigError, UnknownName
 from corpus.holdout import Holdout, draw_identity, frozen
 from corpus.lake import Lake, Manifest
@@ -123,11 +124,9 @@ def compare(lake: Lake, first: str, second: str) -> tuple[str, Any, int]:
     if a.kind == "snapshot":
         rows = compare_snapshots(a, b)
         return render_table(rows), rows, 0
-    from trainer.run_folder import compare_config
-
     changed = [
         {"key": key, "first": before, "second": after}
-        for key, before, after in compare_config(a.identity, b.identity)
+        for key, before, after in find_differences(a.identity, b.identity)
     ]
     return render_table(changed) if changed else "no difference", changed, 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,13 @@ from app.profile import Profile
 from app.recipe import BASE_RUN, LoadedRecipe, Recipe, Scratch
 from corpus import names
 from corpus.config import apply_sets, build_section, set_key
+from corpus.differences import find_differences
 from corpus.errors import ConfigError, GuardStop, NotFinite
 from corpus.fingerprint import fingerprint
 from corpus.holdout import held_out_rows
 from corpus.json_file import read_json
 from corpus.lake import Lake, Manifest
+from corpus.names import Claim
 from mixer.global_batch import global_batch, whole_steps
 from mixer.mix import open_plan
 from mixer.static import BudgetTooLarge, Mixture
@@ -251,11 +253,9 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
     assert work.tokenizer is not None
     mixture = work.mixtures[name]
     identity = run_identity(work, planned, base, mixture)
-    run_id = fingerprint(identity)
+    run_id = run_of(work, name, identity)
     training = planned.training
     folder = work.lake.runs / run_id
-    if not folder.exists():
-        _tell_difference(work, name, identity)
     done = run_status(work.lake, run_id).get("status") in FINISHED
     with work.report.stage("train", name) as stage:
         names.attach(work.lake, work.claim, "run", run_id, name)
@@ -268,7 +268,7 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
         }  # fmt: skip
         with show_progress(f"train {name}") as progress:
             result = train_run(
-            folder, run_id, training, base, data, held_out_tokens(work, training), tokenizer_folder(work.lake, work.tokenizer), groups=_roles(work), lineage=lineage,
+            folder, run_id, training, base, data, held_out_tokens(work, training), tokenizer_folder(work.lake, work.tokenizer), groups=_roles(work), lineage=lineage, accept=work.accept,
             protected=lambda step: is_protected(work.lake, run_id, step), progress=progress, say=work.report.say,
         )  # fmt: skip
         stage.id, stage.built, stage.note = (
@@ -328,18 +328,43 @@ def is_protected(lake: Lake, run_id: str, step: int) -> bool:
     return any(dict(manifest.parents).get("checkpoint") == id for manifest in lake.artifacts("scorecard"))
 
 
-def _tell_difference(work: Work, name: str, identity: Mapping[str, Any]) -> None:
-    """Say which identity key makes this another run than the recipe's last of that name."""
-    from trainer.run_folder import compare_config
+def run_of(work: Work, name: str, identity: Mapping[str, Any]) -> str:
+    """The id of the run with this identity: its own, or that of a run of this recipe's name that goes on with it.
 
+    A recipe whose last run of that name had another identity is told which keys differ; with `work.accept` they must all be
+    accepted, and the run is that one.
+    """
+    from trainer.accepted import covers, identities
+
+    own = fingerprint(identity)
+    if (work.lake.runs / own).exists():
+        return own
+    last = ""
+    for owner, id in _runs_called(work, name):
+        lineage = read_json(work.lake.runs / id / "lineage.json")
+        if lineage is None:
+            continue
+        *_, before = identities(work.lake.runs / id, lineage["identity"])
+        changed = [key for key, _, _ in find_differences(before, identity)]
+        if not changed:
+            return id
+        if not last:
+            last, told = id, f"{name}: another run than {owner}/{name}, because of {', '.join(changed)}"
+            rest = [key for key in changed if not covers(work.accept, key)]
+    if last and work.accept:
+        if rest:
+            raise ConfigError(
+                f"{told}; --accept would have to name {', '.join(rest)} too. Accept every key, or none for a run of its own"
+            )
+        return last
+    if last:
+        work.report.say(told)
+    return own
+
+
+def _runs_called(work: Work, name: str) -> Iterator[tuple[Claim, str]]:
+    """The runs of that name of every version of the recipe, the newest first."""
     for owner in reversed(names.claims(work.lake, work.recipe.name)):
         for fact in names.attached(work.lake, owner, "run"):
-            lineage = read_json(work.lake.runs / fact["id"] / "lineage.json")
-            if fact["key"] == name and lineage:
-                before = lineage.get("identity", {})
-                changed = sorted({key for key, _, _ in compare_config(before, identity)})
-                if changed:
-                    work.report.say(
-                        f"{name}: another run than {owner}/{name}, because of {', '.join(changed)}"
-                    )
-                return
+            if fact["key"] == name:
+                yield owner, fact["id"]

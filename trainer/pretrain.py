@@ -111,6 +111,19 @@ class Pretrainer(Trainer):
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Moments and position are the checkpoint's, settings are ours: its state brings the settings of its time along."""
+        ours = [
+            {name: group[name] for name in ("initial_lr", "weight_decay", "betas")}
+            for group in self.optimizer.param_groups
+        ]
+        super()._load_optimizer_and_scheduler(checkpoint)
+        scheduler = self.lr_scheduler
+        scheduler.base_lrs = [settings["initial_lr"] for settings in ours]
+        scheduler._last_lr = [peak * self.curve.factor(scheduler.last_epoch) for peak in scheduler.base_lrs]
+        for group, settings, rate in zip(self.optimizer.param_groups, ours, scheduler._last_lr, strict=True):
+            group.update(settings, lr=rate)
+
     def set_rate(self) -> None:
         """Bring the schedule to the step that begins: transformers leaves it where it was when fp16 skips a step, yet counts the step."""
         with (

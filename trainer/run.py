@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from corpus.fingerprint import fingerprint, hash_bytes
 from corpus.json_file import write_json
 from mixer.global_batch import global_batch
 from mixer.tokenizer import Tokenizer, load_tokenizer
+from trainer.accepted import check_acceptable, identities, read_accepted, record_accepted
 from trainer.checkpoint import (
     Checkpoint,
     clean_checkpoints,
@@ -36,7 +37,14 @@ from trainer.model import Base, build_model, check_packing, count_parameters, lo
 from trainer.monitor import HeldOutMonitor
 from trainer.progress import Report
 from trainer.record import Recorder, read_reference
-from trainer.run_folder import lock_run, next_attempt, write_config, write_export, write_status
+from trainer.run_folder import (
+    check_config,
+    lock_run,
+    next_attempt,
+    write_config,
+    write_export,
+    write_status,
+)
 from trainer.schedule import Cadence, build_cadence, build_curve
 
 if TYPE_CHECKING:
@@ -68,6 +76,7 @@ class _Run:
     tokenizer: Tokenizer
     monitor: HeldOutMonitor | None
     config: str
+    configs: frozenset[str]  # it, and those before a change was accepted
     protected: Callable[[int], bool]
     progress: Report | None
 
@@ -89,16 +98,19 @@ def train_run(
     *,
     groups: Mapping[str, str] | None = None,
     lineage: Mapping[str, Any] | None = None,
+    accept: Collection[str] = (),
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
 ) -> RunResult:
     """Train in `folder` until the plan's last step, resuming by itself; return at once if that is done already.
 
     `held_out` holds token ids per source and document, without special tokens; `groups` the group of each source (what
     `max_increase` may name). `lineage` is recorded (name, recipe, mixture_id, snapshot_id, tokenizer_id, base …).
-    `protected` says which steps rotation must leave. Raises ConfigError before any work (an identity key that differs
-    from this folder's, a model that does not fit), NotFinite, and Stopped after a signal, once the step is committed.
+    `protected` says which steps rotation must leave, `accept` the identity keys that may differ from this folder's.
+    Raises ConfigError before any work (another key that differs, a model that does not fit), NotFinite, and Stopped after a
+    signal, once the step is committed.
     """
     check_single_process()
+    check_acceptable(accept)
     training = resolve_training(training)
     _check_plan(training, data)
     tokenizer = load_tokenizer(tokenizer_folder)
@@ -111,9 +123,12 @@ def train_run(
             identity,
             {"training": training.model_dump(mode="json"), "base": base.name, **_versions()},
         )
+        differing = check_config(folder, run_id, identity, accept)
         if not (folder / "lineage.json").exists():
             write_json(folder / "lineage.json", {"base": base.name, **(lineage or {}), "run_id": run_id})
         clean_checkpoints(folder)
+        if differing:
+            _accept(folder, differing)
         run = _Run(
             folder,
             run_id,
@@ -123,6 +138,7 @@ def train_run(
             tokenizer,
             monitor,
             fingerprint(identity),
+            frozenset(map(fingerprint, identities(folder, read_yaml(folder / "run.yaml")["identity"]))),
             protected,
             progress,
         )
@@ -149,9 +165,19 @@ def _finish(run: _Run, last: Checkpoint) -> RunResult:
     return RunResult(last.ended, last.step, tuple(read_checkpoints(run.folder)), export)
 
 
+def _accept(folder: Path, differing: Iterable[tuple[str, Any, Any]]) -> None:
+    last = next(reversed(read_checkpoints(folder)), None)
+    if last is not None and last.ended in FINISHED:
+        raise ConfigError(
+            f"the run in {folder} is {last.ended} at step {last.step}: it does not go on, so there is nothing to accept. Train another, "
+            "for instance with base_model.run to go on from its weights."
+        )
+    record_accepted(folder, 0 if last is None else last.step, differing)
+
+
 def _last_checkpoint(run: _Run) -> Checkpoint | None:
     found = read_checkpoints(run.folder)
-    if found and (found[-1].config, found[-1].run_id) != (run.config, run.run_id):
+    if found and not (found[-1].config in run.configs and found[-1].run_id == run.run_id):
         raise LakeError(
             f"{found[-1].folder} was committed by another run; delete the folder, or train elsewhere"
         )
@@ -184,6 +210,8 @@ def _run_attempt(
     difference = check_packing(trainer.model)
     recorder.event(step, "started", _describe(run, trainer))
     recorder.event(step, "self_test", "packed documents stay apart", metric="packing", value=difference)
+    for change in read_accepted(run.folder):
+        recorder.event(step, "accepted", str(change), metric=change.key)
     _note_versions(run, recorder, step)
     _note_reference(run, recorder, step)
     write_status(run.folder, **_facts(run, model), status="running", attempt=recorder.attempt, last_step=step)

@@ -1,6 +1,7 @@
 """A run folder: what stands in which file, and how each is written.
 
     run.yaml           the resolved configuration, written once; its identity part decides whether a run may go on here
+    accepted.json      changes of it that the run goes on with, if any; `trainer.accepted`
     lineage.json       names and ids of what the run was made from
     metrics.jsonl      events.jsonl  checkpoints.jsonl      append-only rows of the datasets of those names
     checkpoints/       step_00001000/ with COMMITTED.json last
@@ -17,7 +18,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from typing import Any
 import yaml
 
 from corpus.config import read_yaml
+from corpus.differences import find_differences
 from corpus.errors import ConfigError
 from corpus.json_file import read_json, write_json
 from corpus.lake import now_utc
@@ -32,10 +34,10 @@ from corpus.part import sync_folder
 from corpus.process import this_process
 from corpus.run_rows import json_lines
 from mixer.tokenizer import TOKENIZER_FILES
+from trainer.accepted import ACCEPTABLE, covers, identities, read_accepted
 from trainer.checkpoint import Checkpoint
 
 _MODEL_FILES = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json")
-_ABSENT = "nothing"
 
 
 @contextmanager
@@ -61,16 +63,9 @@ def lock_run(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
 def write_config(
     folder: Path, run_id: str, identity: Mapping[str, Any], circumstance: Mapping[str, Any]
 ) -> None:
-    """Write run.yaml, or compare with the one that is there: ConfigError names the first identity key that differs."""
+    """Write run.yaml, unless it is there; see `check_config`."""
     path = folder / "run.yaml"
     if path.exists():
-        found = read_yaml(path)
-        old = {"run_id": found["run_id"], **found["identity"]}
-        for key, before, now in compare_config(old, {"run_id": run_id, **identity}):
-            raise ConfigError(
-                f"the run folder {folder} was made with {key} = {before}, now it is {now}. A run folder is its configuration: "
-                f"set {key} back to continue, or train in another folder."
-            )
         return
     tree = {"run_id": run_id, "identity": dict(identity), "circumstance": dict(circumstance)}
     staging = path.with_name(".run.yaml.tmp")
@@ -82,6 +77,27 @@ def write_config(
     sync_folder(folder)
 
 
+def check_config(
+    folder: Path, run_id: str, identity: Mapping[str, Any], accept: Collection[str] = ()
+) -> list[tuple[str, Any, Any]]:
+    """Where `identity` differs from the one with which this folder's run goes on, if every such key is in `accept`.
+
+    ConfigError names the first that is not.
+    """
+    tree = read_yaml(folder / "run.yaml")
+    *_, before = identities(folder, tree["identity"])
+    found = list(find_differences({"run_id": tree["run_id"], **before}, {"run_id": run_id, **identity}))
+    for key, old, new in found:
+        if not covers(accept, key):
+            raise ConfigError(
+                f"the run folder {folder} {'goes on' if read_accepted(folder) else 'was made'} with {key} = {old}, now it is {new}. "
+                f"A run folder is its configuration: set {key} back to continue"
+                + (f", give --accept {key}" if covers(ACCEPTABLE, key) else "")
+                + ", or train in another folder."
+            )
+    return found
+
+
 class _Dumper(yaml.SafeDumper):
     """Quotes every text: PyYAML leaves bare what is a number to a reader of YAML 1.2, such as the id 123e12 and the name 0089."""
 
@@ -89,17 +105,6 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(
     str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
 )
-
-
-def compare_config(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Dotted keys whose values differ, with both values."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted({*old, *new}):
-            yield from compare_config(
-                old.get(name, _ABSENT), new.get(name, _ABSENT), f"{key}.{name}".strip(".")
-            )
-    elif old != new:
-        yield key, old, new
 
 
 def write_status(folder: Path, **fields: Any) -> None:

@@ -24,7 +24,7 @@ from corpus.schema import DATASETS
 from trainer.model import Base, forward_logits, load_model
 from trainer.record import Recorder
 from trainer.run import RunResult
-from trainer.run_folder import compare_config, read_status
+from trainer.run_folder import read_status
 
 STEP = SEQUENCES * LENGTH
 
@@ -259,15 +259,6 @@ def test_a_second_process_waits_and_finds_it_done(done: tuple[Path, RunResult]):
         release.join()
     assert len(said) == 1
     assert "waiting" in said[0]
-
-
-def test_differences_are_named_by_their_dotted_key():
-    old = {"a": {"b": 1, "c": [1]}, "d": 2}
-    assert list(compare_config(old, {"a": {"b": 1, "c": [2]}, "d": 2, "e": 0})) == [
-        ("a.c", [1], [2]),
-        ("e", "nothing", 0),
-    ]
-    assert list(compare_config(old, old)) == []
 
 
 def test_importing_the_entry_loads_no_heavy_library():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from corpus.config import read_yaml
 from corpus.errors import ConfigError
-from trainer.run_folder import write_config
+from trainer.run_folder import check_config, write_config
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.from_regex(
     r"[-+.~0-9eE_:xonNyYtrufals]{1,8}", fullmatch=True
@@ -29,8 +29,8 @@ trees = st.recursive(
 @settings(max_examples=60, deadline=None)
 def test_a_configuration_is_read_again_as_it_was_written(identity: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(2):  # the second time it is compared
-            write_config(Path(folder), "0012", identity, {})
+        write_config(Path(folder), "0012", identity, {})
+        assert check_config(Path(folder), "0012", identity) == []
         assert read_yaml(Path(folder) / "run.yaml") == {
             "run_id": "0012",
             "identity": identity,
@@ -41,4 +41,4 @@ def test_a_configuration_is_read_again_as_it_was_written(identity: dict[str, Any
 def test_another_configuration_is_refused(tmp_path: Path) -> None:
     write_config(tmp_path, "r", {"groups": {"0089": "general"}}, {})
     with pytest.raises(ConfigError, match=r"groups\.0089 = general, now it is domain"):
-        write_config(tmp_path, "r", {"groups": {"0089": "domain"}}, {})
+        check_config(tmp_path, "r", {"groups": {"0089": "domain"}})

@@ -1,0 +1,89 @@
+"""`tilth train --accept KEY`: a run that goes on under another value of a key keeps its id and its names."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from corpus import names
+from corpus.lake import Lake
+from tests.app.command import tilth
+from trainer.accepted import read_accepted
+
+BROKEN = "runs.replay-30={training.learning_rate: 1e38, training.schedule.warmup: 0}"
+MENDED = "runs.replay-30={training.learning_rate: 1e-3, training.schedule.warmup: 0}"
+RATE = ["--accept", "training.learning_rate"]
+
+
+@pytest.fixture
+def broken(small_lake: Path, tmp_path: Path) -> list[object]:
+    """What follows the verb of a command on a lake where small@2/replay-30 met a number that is none."""
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    asked: list[object] = [
+        small_lake.parent / "corpus" / "recipe.yaml", "--lake", tmp_path / "lake", "--runs", "replay-30",
+    ]  # fmt: skip
+    assert tilth("train", *asked, "--set", BROKEN).code == 3
+    return asked
+
+
+def run_id(asked: list[object], reference: str) -> str:
+    return names.resolve(Lake.open(Path(str(asked[2]))), reference, "run").id
+
+
+def test_a_run_that_broke_goes_on_with_a_lower_rate_under_its_old_id(broken: list[object]) -> None:
+    first = run_id(broken, "small@2/replay-30")
+    said = tilth("train", *broken, "--set", MENDED, *RATE, "--json")
+    assert said.code == 0, said.err
+    assert run_id(broken, "small@3/replay-30") == first
+    lake = Lake.open(Path(str(broken[2])))
+    (change,) = read_accepted(lake.runs / first)
+    assert (change.key, change.before, change.now, change.step) == ("training.learning_rate", 1e38, 1e-3, 0)
+    query = "SELECT DISTINCT metric, message FROM events WHERE kind = 'accepted'"
+    assert json.loads(tilth("sql", query, "--json", "--lake", lake.root).out) == [
+        {"metric": change.key, "message": str(change)}
+    ]
+    again = tilth("run", *broken, "--set", MENDED)
+    assert again.code == 0 and "another run" not in again.err, "what was accepted need not be said again"
+    assert run_id(broken, "small@3/replay-30") == first
+    gate = tilth(
+        "run", *broken, "--set", MENDED, "--set", "gate.gain={holdout/domain: {bits_per_byte: improves}}"
+    )
+    assert gate.code == 0 and run_id(broken, "small/replay-30") == first
+    back = tilth("train", *broken, "--set", BROKEN)
+    assert back.code == 2 and "goes on with training.learning_rate = 0.001, now it is 1e+38" in back.err
+
+
+def test_without_it_another_value_is_another_run_and_the_key_is_told(broken: list[object]) -> None:
+    said = tilth("train", *broken, "--set", MENDED)
+    assert said.code == 0
+    assert "another run than small@2/replay-30, because of training.learning_rate" in said.err
+    assert run_id(broken, "small@3/replay-30") != run_id(broken, "small@2/replay-30")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--accept", "training.weight_decay"], ["training.learning_rate", "would have to name"]),
+        (["--accept", "training.seed"], ["--accept training.seed", "training.learning_rate"]),
+        ([*RATE, "--set", "mixture.weights={domain: 0.6, general: 0.4}"], ["mixture", "would have to name"]),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_accepted_is_told_and_nothing_is_trained(
+    broken: list[object], options: list[str], words: list[str]
+) -> None:
+    lake = Lake.open(Path(str(broken[2])))
+    before = sorted(path.name for path in lake.runs.iterdir())
+    said = tilth("train", *broken, "--set", MENDED, *options)
+    assert said.code == 2 and all(word in said.err for word in words), said.err
+    assert sorted(path.name for path in lake.runs.iterdir()) == before
+
+
+def test_a_finished_run_accepts_nothing(broken: list[object]) -> None:
+    said = tilth("train", *broken, "--set", "runs.replay-30={training.learning_rate: 1e-3}", *RATE)
+    assert said.code == 2 and "would have to name" in said.err, "the last run of that name is the broken one"
+    assert tilth("train", *broken, "--set", "name=other").code == 0
+    said = tilth("train", *broken, "--set", "name=other", "--set", "training.learning_rate=1e-3", *RATE)
+    assert said.code == 2 and "done at step 4" in said.err and "nothing to accept" in said.err
