@@ -65,6 +65,16 @@ def tilth(*arguments: object) -> Said:
     raise AssertionError("the entry point came back")
 
 
+def refused(said: Said, *words: str) -> None:
+    """Exit code 2, nothing on stdout, one line on stderr that says these words."""
+    assert (said.code, said.out) == (2, ""), said
+    assert said.err.startswith("tilth: ") and said.err.count("\n") == 1 and "Traceback" not in said.err, (
+        said.err
+    )
+    for word in words:
+        assert word in said.err
+
+
 @contextmanager
 def start(
     *arguments: object, cwd: Path, signal_at_rename: tuple[signal.Signals, int] | None = None

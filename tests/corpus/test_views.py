@@ -1,69 +1,37 @@
-"""Views: in SQL stands what the Python API returns, empty before there is data, with personal data masked."""
+"""Views: in SQL stands what the Python API returns, empty before there is data."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import pyarrow as pa
 import pytest
 
 from corpus import names
 from corpus.facts import read_facts
-from corpus.guard import QueryError
 from corpus.lake import Lake, Manifest
 from corpus.relations import Relations, guard_rows, snapshot_rows
-from corpus.run_rows import checkpoint_rows, json_lines, latest_attempts
+from corpus.run_rows import checkpoint_rows, json_lines
 from corpus.schema import DATASETS, OWN_FIELDS
 from corpus.sql import run_query
 from corpus.sql_catalog import write_catalog
-from corpus.views import RAW, VIEWS, relations_of, view_schema
-from quality.measure import measure
-from quality.pii import Pii
+from corpus.views import VIEWS, relations_of, view_schema
+from tests.corpus.asking import PUBLIC, Rows, ask, ask_catalog, in_order
 from tests.corpus.lakes import (
-    EMAIL,
-    PHONE,
-    SECRETS,
     Story,
     attach,
     build_story,
-    line,
     read_sources,
-    write_lines,
-    write_run,
     write_sources,
 )
-
-Rows = list[dict[str, Any]]
-PUBLIC = sorted(view for view in VIEWS if "raw" not in view)
 
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     return build_story(tmp_path_factory.mktemp("story"))
-
-
-def ask(lake: Lake, query: str, raw: bool = False) -> Rows:
-    rows: Rows = run_query(lake, query, limit=None, raw=raw).table.to_pylist()
-    return rows
-
-
-def ask_catalog(lake: Lake, query: str) -> Rows:
-    with closing(duckdb.connect(str(lake.root / "catalog.duckdb"), read_only=True)) as connection:
-        rows: Rows = connection.sql(query).to_arrow_table().to_pylist()
-        return rows
-
-
-def in_order(rows: Iterable[dict[str, Any]]) -> list[str]:
-    return sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
-
-
-# ── what views there are ──
 
 
 def test_every_dataset_is_a_view_with_its_columns(story: Story) -> None:
@@ -88,9 +56,6 @@ def test_every_view_is_empty_before_there_is_data(tmp_path: Path) -> None:
         assert found.table.column_names == view_schema(view.removeprefix("all_").removeprefix("raw_")).names
     for view in PUBLIC:
         assert ask_catalog(lake, f"FROM {view}") == []
-
-
-# ── the law: every view equals what Python reads ──
 
 
 def read(lake: Lake, manifests: Iterable[Manifest], dataset: str) -> Rows:
@@ -188,6 +153,8 @@ PARTS = {
     "rejects": "documents", "signals": "snapshot", "decisions": "snapshot", "near_duplicates": "near_duplicates", "held_out": "holdout",
     "mixtures": "mixture", "scores": "scorecard",
 }  # fmt: skip
+
+
 MADE: dict[str, tuple[str, Callable[[Lake, list[Manifest]], Rows]]] = {
     "documents": ("documents", masked_documents),
     "raw_documents": ("documents", lambda lake, found: read(lake, found, "documents")),
@@ -245,9 +212,6 @@ def test_the_law_is_about_something(story: Story) -> None:
     assert empty == {"contamination", "near_duplicates", "all_near_duplicates"}
 
 
-# ── plain and all ──
-
-
 def test_plain_views_show_the_newest_version_of_every_name(story: Story) -> None:
     assert {row["snapshot_id"] for row in ask(story.lake, "FROM decisions")} == {story.new.id}
     assert {row["snapshot_id"] for row in ask(story.lake, "FROM all_decisions")} == {
@@ -302,167 +266,3 @@ def test_plain_sources_and_files_are_those_of_the_versions_that_stand_for_their_
     for view in ("sources", "files"):
         assert {row["source"] for row in ask(lake, f"FROM {view}")} == {"acts"}
         assert {row["source"] for row in ask(lake, f"FROM all_{view}")} == {"acts", "web"}
-
-
-# ── personal data ──
-
-
-def test_no_view_shows_personal_data_unless_asked(story: Story) -> None:
-    write_catalog(story.lake)
-    for view in PUBLIC:
-        for rows in (ask(story.lake, f"FROM {view}"), ask_catalog(story.lake, f"FROM {view}")):
-            assert not [secret for secret in SECRETS if secret in json.dumps(rows, default=str)], view
-    assert EMAIL in json.dumps(ask(story.lake, "FROM raw_documents", raw=True), default=str)
-
-
-@pytest.mark.parametrize("view", sorted(RAW))
-def test_what_is_raw_is_there_for_those_only_who_ask(story: Story, view: str) -> None:
-    assert ask(story.lake, f"FROM {view}", raw=True)
-    with pytest.raises(QueryError, match="there is no dataset"):
-        ask(story.lake, f"FROM {view}")
-
-
-def test_a_document_s_own_fields_are_masked_as_its_text_is(tmp_path: Path) -> None:
-    lake = Lake.open(tmp_path / "lake")
-    raw = {
-        "own_id": EMAIL,
-        "url": f"https://x.example/?m={EMAIL}",
-        "metadata": json.dumps({"tel": PHONE, "n": 1}),
-    }
-    part = lake.write_part("documents", "d", pa.Table.from_pylist([{"doc_id": "x", "text": "t", **raw}]))
-    documents = Manifest("documents", "d" * 32, "ingest", 1, {}, (), {"documents": (part,)})
-    attach(lake, names.claim(lake, "one", "0" * 32, {}), lake.commit(documents))
-    query = "SELECT own_id, url, metadata FROM documents"
-    assert ask(lake, query) == [dict.fromkeys(raw)]  # not looked for yet
-    pii = lake.write_part("pii", "p", pa.table({"doc_id": ["x"]}))
-    parents = (("documents", documents.id),)
-    lake.commit(Manifest("pii", "p" * 32, "pii", 2, {}, parents, {"pii": (pii,)}))
-    assert ask(lake, query) == [dict.fromkeys(raw)]  # an older version looked through the text only
-    measure(lake, {"s": documents}, [Pii()], workers=1)
-    shown = {
-        "own_id": "<EMAIL>",
-        "url": "https://x.example/?m=<EMAIL>",
-        "metadata": '{"tel": "<PHONE>", "n": 1}',
-    }
-    assert ask(lake, query) == [shown]
-    write_catalog(lake)
-    assert ask_catalog(lake, query) == [shown]
-
-
-def test_text_is_null_until_personal_data_was_looked_for(tmp_path: Path) -> None:
-    lake, documents = two_readings(tmp_path)
-    assert [row["text"] for row in ask(lake, "FROM documents")] == [None] * 54
-    measure(lake, {"body": documents["body"]}, [Pii()], workers=1)
-    assert ask(lake, "SELECT count(text) AS n FROM documents") == [{"n": 12}]
-
-
-def test_another_reading_of_the_same_file_has_its_own_mask(tmp_path: Path) -> None:
-    lake, documents = two_readings(tmp_path)
-    measure(lake, documents, [Pii()], workers=1)
-    found = ask(
-        lake,
-        "SELECT doc_id, text FROM documents WHERE doc_id IN (SELECT doc_id FROM documents GROUP BY 1 HAVING count(*) = 2) ORDER BY text",
-    )
-    assert len(found) == 24
-    assert sum("<EMAIL>" in row["text"] for row in found) == 1
-    assert len({row["text"] for row in found}) == 24
-    assert EMAIL not in json.dumps(found)
-
-
-def test_the_measurement_that_looked_for_most_is_shown(tmp_path: Path) -> None:
-    lake, documents = two_readings(tmp_path)
-    measure(lake, documents, [Pii()], workers=1)
-    before = ask(lake, "SELECT text FROM documents ORDER BY ALL")
-    measure(lake, documents, [Pii(types=("card",))], workers=1)
-    assert ask(lake, "SELECT text FROM documents ORDER BY ALL") == before
-
-
-def two_readings(folder: Path) -> tuple[Lake, dict[str, Manifest]]:
-    """Acts and the web's bodies (42 documents) and, with the same ids, the web's summaries (12)."""
-    sources = write_sources(folder / "data")
-    lake = Lake.open(folder / "lake")
-    bodies = read_sources(lake, sources, folder / "data")
-    summary = sources["web"].model_copy(update={"text_field": "summary"})
-    found = {
-        "acts": bodies["acts"],
-        "body": bodies["web"],
-        "summary": read_sources(lake, {"web": summary}, folder / "data")["web"],
-    }
-    for i, (name, manifest) in enumerate(found.items()):
-        attach(lake, names.claim(lake, name, f"{i:032x}", {}), manifest)
-    return lake, found
-
-
-def test_a_held_out_text_keeps_no_type_that_its_recipe_left_in(tmp_path: Path) -> None:
-    lake, documents = two_readings(tmp_path)
-    measure(lake, documents, [Pii()], workers=1)
-    drawn = {row["doc_id"]: row for row in ask(lake, "FROM raw_documents WHERE source = 'acts'", raw=True)}
-    rows = [
-        {"holdout_id": "h", "doc_id": id, "content_hash": row["content_hash"], "text": row["text"]}
-        for id, row in drawn.items()
-    ]
-    part = lake.write_part("held_out", "h", pa.Table.from_pylist(rows, schema=DATASETS["held_out"]))
-    parents = (("documents", documents["acts"].id),)
-    lake.commit(Manifest("holdout", "h" * 32, "draw", 1, {}, parents, {"held_out": (part,)}))
-    found = ask(lake, "SELECT text FROM all_held_out")
-    assert len(found) == 30 and sum("<EMAIL>" in row["text"] for row in found) == 1
-    assert EMAIL not in json.dumps(found)
-    assert EMAIL in json.dumps(rows)
-
-
-# ── growing files ──
-
-
-def test_a_torn_last_line_is_not_there_yet(tmp_path: Path) -> None:
-    lake = Lake.open(tmp_path / "lake")
-    run = write_run(lake, "c" * 32, "growing")
-    before = ask(lake, "FROM all_metrics ORDER BY step")
-    assert [(row["attempt"], row["step"]) for row in before] == [(1, 10), (1, 20), (2, 25)]
-    path = lake.runs / run / "metrics.jsonl"
-    whole = path.read_text().rpartition("\n")[0] + "\n"
-    path.write_text(whole + json.dumps(line(run, 2, 5, 30, name="loss", value=0.5)))
-    assert ask(lake, "FROM all_metrics ORDER BY step") == before
-    with path.open("a") as file:
-        file.write("\n")
-    assert [row["value"] for row in ask(lake, "FROM all_metrics WHERE step = 30")] == [0.5]
-
-
-def test_an_attempt_takes_back_what_came_after_its_checkpoint() -> None:
-    steps = [(1, 0), (1, 10), (1, 20), (1, 30), (2, 20), (2, 30), (2, 40), (3, 30)]
-    rows = [line("r", attempt, 0, step) for attempt, step in steps]
-    kept = [(row["attempt"], row["step"]) for row in latest_attempts(rows)]
-    assert kept == [(1, 0), (1, 10), (2, 20), (3, 30)]
-    assert latest_attempts(rows[:4]) == rows[:4] and latest_attempts([]) == []
-
-
-def test_events_of_every_attempt_stay(tmp_path: Path) -> None:
-    lake = Lake.open(tmp_path / "lake")
-    run = write_run(lake, "c" * 32, "twice")
-    crossed = [line(run, 1, 5, 20, kind="tolerance_crossed"), line(run, 2, 0, 20, kind="started")]
-    write_lines(lake.runs / run / "events.jsonl", crossed)
-    assert [row["kind"] for row in ask(lake, "FROM all_events")] == ["tolerance_crossed", "started"]
-
-
-def test_a_damaged_line_costs_itself_alone(tmp_path: Path) -> None:
-    lake = Lake.open(tmp_path / "lake")
-    run = write_run(lake, "c" * 32, "hurt")
-    path = lake.runs / run / "events.jsonl"
-    path.write_bytes(
-        path.read_bytes()
-        + b"\0" * 40
-        + b"\n[1]\n\n{}\n"
-        + json.dumps(line(run, 2, 1, 25, kind="later")).encode()
-        + b"\n"
-    )
-    assert [row["kind"] for row in ask(lake, "FROM all_events")] == ["started", "resumed", "later"]
-
-
-def test_a_run_folder_that_has_only_begun_is_a_row(tmp_path: Path) -> None:
-    lake = Lake.open(tmp_path / "lake")
-    folder = lake.runs / ("d" * 32)
-    folder.mkdir(parents=True)
-    assert ask(lake, "FROM all_runs") == []
-    (folder / "lineage.json").write_text('{"name": "new"}')
-    write_lines(folder / "metrics.jsonl", [])
-    assert [(row["name"], row["status"]) for row in ask(lake, "FROM all_runs")] == [("new", None)]
-    assert ask(lake, "FROM all_metrics") == []

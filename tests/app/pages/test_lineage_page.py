@@ -1,0 +1,55 @@
+"""Lineage: from a checkpoint to its documents, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from app.lineage import find_document, lineage_of_step
+from corpus import names
+from corpus.lake import Lake
+from tests.app.pages.page import shown
+
+
+def test_lineage_of_a_checkpoint_lists_what_the_command_line_lists(small_lake: Path, opened: Any) -> None:
+    test = opened(small_lake, "lineage", ref="small@1/replay-30/3")
+    pieces = test.dataframe[-1].value
+    lake = Lake.open(small_lake, create=False)
+    found = lineage_of_step(lake, names.resolve(lake, "small/replay-30", "run").id, 3)
+    assert list(pieces["doc_id"]) == [row["doc_id"] for row in found.documents]
+
+
+def test_lineage_of_a_document_names_the_steps_that_saw_it(small_lake: Path, opened: Any) -> None:
+    lake = Lake.open(small_lake, create=False)
+    run = names.resolve(lake, "small/replay-30", "run").id
+    document = lineage_of_step(lake, run, 2).documents[0]["doc_id"]
+    test = opened(small_lake, "lineage", document=document)
+    seen = next(element.value for element in test.dataframe if "steps" in element.value)
+    row = seen[seen["run"] == "small@1/replay-30"]
+    assert "2" in row["steps"].iloc[0].split(", ")
+
+
+def test_lineage_of_a_document_names_the_runs_that_went_on_from_one_that_read_it(
+    small_lake: Path, opened: Any
+) -> None:
+    lake = Lake.open(small_lake, create=False)
+    run = names.resolve(lake, "small/base", "run").id
+    document = lineage_of_step(lake, run, 2).documents[0]["doc_id"]
+    test = opened(small_lake, "lineage", document=document)
+    found = next(element.value for element in test.dataframe if "base" in element.value)
+    assert set(zip(found["run"], found["base"], strict=True)) == {
+        ("small@1/replay-00", "small@1/base"), ("small@1/replay-30", "small@1/base"),
+    }  # fmt: skip
+
+
+def test_lineage_of_a_document_lists_the_other_ids_of_its_text(small_lake: Path, opened: Any) -> None:
+    """p60 says what p1 says."""
+    lake = Lake.open(small_lake, create=False)
+    test = opened(small_lake, "lineage", document="p60")
+    (found,) = [element.value for element in test.dataframe if "other" in element.value]
+    assert list(found["other"]) == [find_document(lake, "p1")["doc_id"]]
+    assert list(found["versions"]) == ["small@1"]
+
+
+def test_a_reference_that_names_nothing_is_a_message(small_lake: Path, opened: Any) -> None:
+    assert "nothing is named" in shown(opened(small_lake, "lineage", ref="smell/replay/3"))

@@ -1,0 +1,107 @@
+"""Overview: what was read, kept and trained, what stopped, and what comes next."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import queries, verdicts
+from corpus import names
+from corpus.lake import Lake
+from tests.app.command import tilth
+from tests.app.pages.page import shown
+
+
+def test_overview_counts_what_was_read_and_kept_and_names_the_sources(small_lake: Path, opened: Any) -> None:
+    test = opened(small_lake, "overview")
+    said = shown(test)
+    tiles = {tile.label: tile.value for tile in test.metric}
+    funnel = opened(small_lake, "curation").dataframe[0].value.groupby("rule")["documents"].sum()
+    assert tiles["Documents read"] == f"{funnel['read']:,}"
+    assert tiles["Kept"] == f"{funnel['kept'] / funnel['read']:.0%}"
+    assert funnel["rejected"] > 0
+    assert "small@1" in said
+    assert "CC0-1.0" in said
+    assert "approve" in said  # no champion yet: what to do next
+
+
+@pytest.mark.parametrize(("chosen", "named"), [("replay-30/4", "replay-30/4"), (None, "RUN/STEP")])
+def test_the_command_that_signs_off_names_what_the_gate_chooses(
+    small_lake: Path, opened: Any, monkeypatch: pytest.MonkeyPatch, chosen: str | None, named: str
+) -> None:
+    select_stored = verdicts.select_stored
+
+    def select_chosen(*given: Any) -> Any:
+        selection = select_stored(*given)
+        assert selection is not None
+        return replace(selection, chosen=chosen)
+
+    monkeypatch.setattr(verdicts, "select_stored", select_chosen)
+    assert f"tilth select RECIPE --approve {named} " in shown(opened(small_lake, "overview"))
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "not_finite", "interrupted"])
+def test_train_is_checked_when_the_runs_are_finished_not_when_they_start(
+    small_lake: Path, tmp_path: Path, opened: Any, status: str
+) -> None:
+    def look() -> tuple[list[str], str]:
+        test = opened(lake.root, "overview")
+        links = [link.proto.icon for link in test.get("page_link") if link.proto.label == "Train"]
+        return links, shown(test)
+
+    lake = Lake(tmp_path / "lake")
+    shutil.copytree(small_lake, lake.root, symlinks=True)
+    assert ["check_circle" in icon for icon in look()[0]] == [True]
+    run = names.resolve(lake, "small/replay-30", "run").id
+    lake.write_json(lake.runs / run / "status.json", {**queries.run_status(lake, run), "status": status})
+    icons, said = look()
+    assert ["check_circle" in icon for icon in icons] == [False]
+    assert "tilth train RECIPE" in said
+    assert "run ready" not in said
+
+
+@pytest.mark.parametrize(("allowed", "stops"), [(0.1, True), (0.8, False)])
+def test_what_a_guard_stopped_is_said_and_not_called_done(
+    small_lake: Path, tmp_path: Path, opened: Any, allowed: float, stops: bool
+) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    lake = Lake.open(tmp_path / "lake", create=False)
+    (first,) = names.claims(lake, "small")
+    curation = {**first.recipe["curation"], "stop_if": {"source_loss": allowed}}
+    second = names.claim(lake, "small", "9" * 32, {**first.recipe, "curation": curation})
+    for kind in ("documents", "snapshot"):
+        for fact in names.attached(lake, first, kind):
+            names.attach(lake, second, kind, fact["id"], fact["key"])
+
+    def look() -> tuple[str, bool, str]:
+        test = opened(lake.root, "overview", recipe="small", version="2")
+        (icon,) = [link.proto.icon for link in test.get("page_link") if link.proto.label == "Curate"]
+        said = shown(test)
+        return said, "check_circle" in icon, "\n".join(error.value for error in test.error)
+
+    said, curated, error = look()
+    assert curated is not stops
+    assert ("Next: tokenize" in said) is not stops
+    assert ("prose lost" in error) is stops
+    for view in ("Funnel", "Rejects"):
+        test = opened(lake.root, "curation", recipe="small", version="2", view=view)
+        assert any("prose lost" in error.value for error in test.error) is stops
+    (shards,) = names.attached(lake, first, "token_shards")
+    names.attach(lake, second, "token_shards", shards["id"])  # it was allowed more, and went on
+    assert look()[1:] == (True, "")
+
+
+def test_parts_that_versions_share_are_counted_once(small_lake: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    lake = Lake.open(tmp_path / "lake", create=False)
+    change = "curation.overrides={prose: {num_words: {min: 30}}}"  # the shards of code stay as they are
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    assert tilth("tokenize", recipe, "--lake", lake.root, "--set", change).code == 0
+    rows = queries.list_things(lake, "token_shards")
+    on_disk = sum(path.stat().st_size for path in (lake.root / "token_shards" / "parts").iterdir())
+    assert len(rows) == 2
+    assert queries.bytes_by_kind(lake)["token_shards"] == on_disk < sum(row["bytes"] for row in rows)

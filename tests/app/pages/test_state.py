@@ -1,0 +1,131 @@
+"""Every page of a lake that is being written, empty, half built or damaged, and what an address may ask for."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus import names
+from corpus.lake import Lake
+from tests.app.pages.page import MAIN, PAGES, shown
+
+
+@pytest.mark.slow
+def test_pages_open_while_their_lake_is_written(tmp_path: Path, opened: Any) -> None:
+    """Each round looks at every page, at whatever moment of the run that is."""
+    code = f"from pathlib import Path; from tests.app.small_lake import build_small_lake; build_small_lake(Path({str(tmp_path)!r}))"
+    writer = subprocess.Popen([sys.executable, "-c", code], cwd=MAIN.parents[1], stderr=subprocess.DEVNULL)
+    rounds = 0
+    try:
+        while writer.poll() is None:
+            for page in PAGES:
+                shown(opened(tmp_path / "lake", page))
+            rounds += 1
+    finally:
+        writer.kill()
+        assert writer.wait() == 0
+    assert rounds > 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_of_an_empty_lake_says_how_to_fill_it(tmp_path: Path, opened: Any, page: str) -> None:
+    Lake.open(tmp_path / "lake")
+    assert "tilth run" in shown(opened(tmp_path / "lake", page))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_without_any_lake_says_how_to_make_one(tmp_path: Path, opened: Any, page: str) -> None:
+    assert "tilth run" in shown(opened(tmp_path / "none", page))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_of_a_version_that_has_nothing_yet_names_what_is_missing(
+    tmp_path: Path, opened: Any, page: str
+) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    names.claim(lake, "early", "0" * 32, {"name": "early", "sources": ["prose"], "training": {"tokens": 1}})
+    said = shown(opened(lake.root, page))
+    assert "tilth" in said or page == "sql"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_name_that_is_being_claimed_is_no_recipe_yet(tmp_path: Path, opened: Any, page: str) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    (lake.root / "names" / "demo" / "1").mkdir(parents=True)
+    assert "tilth run" in shown(opened(lake.root, page))
+
+
+@pytest.mark.parametrize("page", ["overview", "mixture", "training", "scorecards", "lineage"])
+def test_a_page_of_a_version_without_training_names_the_versions_that_have_it(
+    small_lake: Path, tmp_path: Path, opened: Any, page: str
+) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    lake = Lake.open(tmp_path / "lake", create=False)
+    (first,) = names.claims(lake, "small")
+    run = names.resolve(lake, "small@1/replay-30", "run")
+    names.move_alias(lake, "small", names.CHAMPION, run.id, 4, "small@1/replay-30/4")
+    names.claim(lake, "small", "d" * 32, first.recipe)
+    test = opened(lake.root, page)
+    said = shown(test).replace("\\", "")
+    assert "small@1 has a" in said
+    links = [link.proto.label.replace("\\", "") for link in test.get("page_link")]
+    assert "Show small@1" in links
+    if page == "overview":
+        assert next(tile.value for tile in test.metric if tile.label == "Champion") == "@1/replay-30/4"
+        assert "The champion is small@1/replay-30/4." in said
+    else:
+        assert "small@2 has no" in said
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_of_a_damaged_lake_shows_a_message_and_no_traceback(
+    small_lake: Path, tmp_path: Path, opened: Any, page: str
+) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(small_lake, lake, symlinks=True)
+    for folder in ("decisions", "snapshot", "mixture", "scores", "runs"):
+        for path in (lake / folder).rglob("*.*"):
+            if path.suffix in (".parquet", ".json", ".jsonl"):
+                path.write_bytes(path.read_bytes()[:7])
+    for view in ({}, {"view": "Documents"}):
+        test = opened(lake, page, **view)
+        said = shown(test)
+        if page != "sql":  # which reads nothing before it is asked
+            assert "This cannot be shown." in said
+            assert any(str(lake) in code.value for code in test.code), "the message names the file"
+
+
+def test_a_lake_of_another_format_is_refused_with_its_words(tmp_path: Path, opened: Any) -> None:
+    (tmp_path / "format.json").write_text('{"format": 99}')
+    assert "format 99" in shown(opened(tmp_path, "overview"))
+
+
+def test_an_unknown_recipe_or_version_in_the_address_falls_back_to_what_there_is(
+    small_lake: Path, opened: Any
+) -> None:
+    assert "small@1" in shown(opened(small_lake, "overview", recipe="nonsense", version="7"))
+
+
+def test_an_address_names_its_version_and_keeps_it(small_lake: Path, tmp_path: Path, opened: Any) -> None:
+    lake = Lake(tmp_path / "lake")
+    shutil.copytree(small_lake, lake.root, symlinks=True)
+    names.claim(lake, "small", "f" * 32, {"name": "small", "sources": []})
+    assert opened(lake.root, "overview").query_params["version"] == "2"
+    test = opened(lake.root, "scorecards", recipe="small", version="1")
+    assert "INCONCLUSIVE" in shown(test)
+    assert test.query_params["version"] == "1"
+
+
+@pytest.mark.parametrize("module", ["app.marked", "app.pages.frame", "app.pages.curation", "app.pages.sql"])
+def test_examples_in_docstrings_hold(module: str) -> None:
+    found = doctest.testmod(importlib.import_module(module))
+    assert found.attempted
+    assert not found.failed

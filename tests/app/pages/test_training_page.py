@@ -1,0 +1,53 @@
+"""Mixture and training: the ledger, and runs as they go."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from app import queries
+from corpus import names
+from corpus.lake import Lake, now_utc
+from corpus.process import this_process
+from tests.app.pages.page import shown
+
+
+def test_the_ledger_at_the_last_step_is_the_budget(small_lake: Path, opened: Any) -> None:
+    test = opened(small_lake, "mixture", run="replay-30")
+    budget = int(test.metric[0].value.replace(",", ""))
+    ledger = test.dataframe[1].value
+    assert ledger["tokens"].sum() == budget
+    test.slider[0].set_value(2).run()
+    assert test.dataframe[1].value["tokens"].sum() == budget // 2
+
+
+def test_training_shows_runs_events_and_checkpoints(small_lake: Path, opened: Any) -> None:
+    test = opened(small_lake, "training")
+    said = shown(test)
+    assert "replay-30" in said
+    assert "checkpoint committed" in said
+    checkpoints = next(element.value for element in test.dataframe if "exists" in element.value)
+    assert checkpoints[checkpoints["exists"]].groupby("run")["step"].max().to_dict() == dict.fromkeys(["base", "replay-00", "replay-30"], 4)  # fmt: skip
+
+
+def test_a_run_that_goes_is_said_to_train_and_one_without_a_process_is_not(
+    small_lake: Path, tmp_path: Path, opened: Any
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    shutil.copytree(small_lake, lake.root, symlinks=True)
+    run = names.resolve(lake, "small/replay-30", "run").id
+    status = {**queries.run_status(lake, run), "status": "running", "updated_utc": 0, **this_process()}
+    ago = now_utc() - 600 * 10**6
+    for changes, goes in (
+        ({}, True),
+        ({"pid": 2**22 + 1}, False),
+        ({"started": status["started"] - 100}, False),  # the pid was used again
+        ({"host": "another", "updated_utc": now_utc()}, True),
+        ({"host": "another", "updated_utc": ago}, False),
+    ):
+        lake.write_json(lake.runs / run / "status.json", {**status, **changes})
+        assert queries.is_running(lake, run) is goes, changes
+        if not changes or "pid" in changes:
+            said = "training now" if goes else "no process trains it"
+            assert said in shown(opened(lake.root, "training"))
