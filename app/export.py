@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from app.lineage import licenses_read
+from app.queries import source_licenses
 from corpus import names
 from corpus.errors import ConfigError, one_of
-from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest
 from corpus.own_fields import shown_fields
 from corpus.part import Part
@@ -73,15 +74,18 @@ def _export_model(lake: Lake, run_id: str, step: int | None, folder: Path) -> li
     for path in wanted:
         if path.name not in ("COMMITTED.json", "trainer_state.json"):
             shutil.copyfile(path, folder / path.name)
+    licenses = licenses_read(lake, run_id, step)
+    _write_json(folder / "LICENSES.json", licenses)
+    named = ", ".join(sorted({license or "not known" for license in licenses.values()}))
     return [
-        {"file": path.name, "documents": None, "bytes": path.stat().st_size, "license": ""}
+        {"file": path.name, "documents": None, "bytes": path.stat().st_size, "license": named if path.suffix == ".safetensors" else ""}
         for path in sorted(folder.iterdir())
-    ]
+    ]  # fmt: skip
 
 
 def _export_snapshot(lake: Lake, snapshot: Manifest, to: str, folder: Path) -> list[dict[str, Any]]:
-    licenses = {row["documents_id"]: row.get("license") or "" for row in read_facts(lake, "sources")}
-    masks, rows = Relations(lake).best_pii(), []
+    licenses, masks = source_licenses(lake), Relations(lake).best_pii()
+    rows: list[dict[str, Any]] = []
     for source, entry in snapshot.identity["sources"].items():
         path = folder / f"{source}.{to}"
         tables = (
@@ -98,10 +102,12 @@ def _export_snapshot(lake: Lake, snapshot: Manifest, to: str, folder: Path) -> l
                 "license": licenses.get(entry["documents"], ""),
             }
         )
-    (folder / "LICENSES.json").write_text(
-        json.dumps({row["file"]: row["license"] for row in rows}, indent=1, sort_keys=True) + "\n", "utf-8"
-    )
+    _write_json(folder / "LICENSES.json", {row["file"]: row["license"] for row in rows})
     return rows
+
+
+def _write_json(path: Path, tree: dict[str, str]) -> None:
+    path.write_text(json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _documents(lake: Lake, part: SnapshotPart, pii: Part | None) -> pa.Table:

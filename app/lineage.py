@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.queries import all_attached, base_run, owners_of, run_ids, run_lineage, run_status, steps_taken
+from app.queries import (
+    all_attached,
+    base_run,
+    owners_of,
+    run_ids,
+    run_lineage,
+    run_status,
+    source_licenses,
+    steps_taken,
+)
 from corpus import names
 from corpus.errors import UnknownName
 from corpus.facts import read_facts
@@ -90,6 +99,29 @@ def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
         run_id, lineage["name"], step, rows, ledger, epochs, step <= taken,
         lineage["base"], base.id if base else None, base.step if base else None,
     )  # fmt: skip
+
+
+def licenses_read(lake: Lake, run_id: str, step: int | None) -> dict[str, str]:
+    """By source, the licence of what a checkpoint was trained on, by itself and by the runs its first weights come from.
+
+    What is not known, that of a model from elsewhere too, is empty.
+    """
+    from mixer.mix import open_plan
+
+    lineage = run_lineage(lake, run_id)
+    mixture = lake.get("mixture", lineage["mixture_id"])
+    plan = open_plan(mixture)
+    read = plan.consumed((plan.num_steps if step is None else step) * plan.global_batch_sequences)
+    sources = lake.get("snapshot", lineage["snapshot_id"]).identity["sources"]
+    licenses = source_licenses(lake)
+    found = {
+        source: licenses.get(sources[source]["documents"], "")
+        for source, tokens in read.items()
+        if sum(tokens)
+    }
+    if base := base_run(lake, lineage):
+        return {**licenses_read(lake, base.id, base.step), **found}
+    return found if lineage["base"] == "scratch" else {lineage["base"]: "", **found}
 
 
 def lineage_of_document(lake: Lake, document: str) -> DocumentLineage:

@@ -11,6 +11,7 @@ from typing import Any
 from app.recipe import BASE_RUN
 from corpus import names
 from corpus.errors import ConfigError, UnknownName, did_you_mean
+from corpus.facts import read_facts
 from corpus.json_file import read_json
 from corpus.lake import Lake, Manifest, now_utc
 from corpus.names import Resolved
@@ -29,6 +30,11 @@ def run_lineage(lake: Lake, run_id: str) -> dict[str, Any]:
     if not path.exists():
         raise UnknownName(f"no run {run_id!r} in the lake. `tilth ls run` lists them.")
     return _json(path)
+
+
+def source_licenses(lake: Lake) -> dict[str, str]:
+    """By the id of a source's documents, its licence as the catalog last said it; empty where it said none."""
+    return {row["documents_id"]: row.get("license") or "" for row in read_facts(lake, "sources")}
 
 
 def base_run(lake: Lake, lineage: Mapping[str, Any]) -> Resolved | None:

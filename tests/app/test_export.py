@@ -98,6 +98,22 @@ def test_a_checkpoint_is_a_folder_that_transformers_loads_and_nothing_else(
         export(lake, reference, "jsonl", tmp_path / "other")
 
 
+@pytest.mark.parametrize(
+    ("reference", "read"),
+    [("small/base", ["prose"]), ("small/replay-30", ["code", "prose"]), ("small/replay-00/2", ["code", "prose"])],
+)  # fmt: skip
+def test_a_model_names_the_licences_of_all_that_its_weights_have_read(
+    small_lake: Path, tmp_path: Path, reference: str, read: list[str]
+) -> None:
+    """replay-00 itself reads code alone; its base had read prose."""
+    known = {"code": "MIT", "prose": "CC0-1.0"}
+    rows = export(Lake.open(small_lake, create=False), reference, "hf", tmp_path / "out")
+    expected = {source: known[source] for source in read}
+    assert json.loads((tmp_path / "out" / "LICENSES.json").read_text()) == expected
+    (weights,) = [row["license"] for row in rows if row["file"] == "model.safetensors"]
+    assert weights == ", ".join(sorted(expected.values()))
+
+
 def test_the_licence_is_the_one_of_this_snapshot_s_source(lake: Lake, tmp_path: Path) -> None:
     for name, license in (("one", "CC0-1.0"), ("two", "Proprietary")):
         (file,) = export(lake, name, "jsonl", tmp_path / name)
