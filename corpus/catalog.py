@@ -88,7 +88,9 @@ def resolve_root(catalog: Catalog, folder: Path) -> Catalog:
     """Fill ${VARIABLE} in the root and make it absolute; a missing variable is an error only here, when it is needed."""
 
     def fill(match: re.Match[str]) -> str:
-        value = os.environ.get(match[1], match[2])
+        value = os.environ.get(match[1])
+        if not value and match[2] is not None:  # `:-` as in a shell: also where the variable is empty
+            return match[2]
         if value is None:
             raise ConfigError(
                 f"the catalog's root is {catalog.root!r}, and the variable {match[1]} is not set. Set it, or give --set catalog.root=FOLDER."

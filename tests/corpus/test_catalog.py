@@ -62,12 +62,13 @@ def test_identity_of_a_source_is_how_its_text_is_read() -> None:
 @pytest.mark.parametrize(
     ("root", "expected"),
     [("", "here"), ("data", "here/data"), ("/abs", "/abs"), ("${SET}/x", "/from/env/x"), ("${UNSET:-/else}", "/else"), ("${UNSET:-}", "here"),
-     ("s3://bucket/a", "s3://bucket/a"), ("../up", "up")],
+     ("${EMPTY:-/else}", "/else"), ("${EMPTY}/x", "/x"), ("${SET:-/else}", "/from/env"), ("s3://bucket/a", "s3://bucket/a"), ("../up", "up")],
 )  # fmt: skip
 def test_roots_become_definite(
     root: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SET", "/from/env")
+    monkeypatch.setenv("EMPTY", "")
     monkeypatch.delenv("UNSET", raising=False)
     found = build_catalog({"root": root}, tmp_path / "here").root
     assert found == (expected if "://" in expected else str(tmp_path / expected))
