@@ -9,6 +9,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+Replacement = tuple[int, int, bytes]  # a span, and what stands there instead
+
 
 def edit_text(
     text: str, cuts: Iterable[Mapping[str, Any]], pii: Iterable[Mapping[str, Any]], actions: Mapping[str, str]
@@ -20,13 +22,11 @@ def edit_text(
     >>> edit_text("write to a@b.org", [], [{"start": 9, "end": 16, "type": "email"}], {"email": "mask"})
     'write to <EMAIL>'
     """
-    removed = [(cut["start"], cut["end"], b"") for cut in cuts]
-    ends = [end for _, end, _ in removed]
+    removed = _removed(cuts)
     masked = [
         (start, end, b"<%s>" % span["type"].upper().encode())
-        for span in pii
-        if actions.get(span["type"]) == "mask"
-        for start, end in _outside(span["start"], span["end"], removed, bisect_right(ends, span["start"]))
+        for span, pieces in _left(pii, actions, removed)
+        for start, end in pieces
     ]
     if not removed and not masked:
         return text
@@ -41,18 +41,25 @@ def num_masked(
     cuts: Iterable[Mapping[str, Any]], pii: Iterable[Mapping[str, Any]], actions: Mapping[str, str]
 ) -> int:
     """Of how many spans `edit_text` puts a placeholder in the text: those to mask that are not cut altogether."""
-    removed = [(cut["start"], cut["end"], b"") for cut in cuts]
+    return sum(next(pieces, None) is not None for _, pieces in _left(pii, actions, _removed(cuts)))
+
+
+def _removed(cuts: Iterable[Mapping[str, Any]]) -> list[Replacement]:
+    return [(cut["start"], cut["end"], b"") for cut in cuts]
+
+
+def _left(
+    pii: Iterable[Mapping[str, Any]], actions: Mapping[str, str], removed: Sequence[Replacement]
+) -> Iterator[tuple[Mapping[str, Any], Iterator[tuple[int, int]]]]:
+    """Each span to mask, and the pieces of it that the cuts leave."""
     ends = [end for _, end, _ in removed]
-    masked = [span for span in pii if actions.get(span["type"]) == "mask"]
-    left = (
-        _outside(span["start"], span["end"], removed, bisect_right(ends, span["start"])) for span in masked
-    )
-    return sum(next(pieces, None) is not None for pieces in left)
+    for span in pii:
+        if actions.get(span["type"]) == "mask":
+            first = bisect_right(ends, span["start"])
+            yield span, _outside(span["start"], span["end"], removed, first)
 
 
-def _outside(
-    start: int, end: int, removed: Sequence[tuple[int, int, bytes]], first: int
-) -> Iterator[tuple[int, int]]:
+def _outside(start: int, end: int, removed: Sequence[Replacement], first: int) -> Iterator[tuple[int, int]]:
     """What is left of a span beside the cuts, from the first that ends in it or behind it: half a telephone number is still one's own."""
     for i in range(first, len(removed)):
         cut_start, cut_end, _ = removed[i]
