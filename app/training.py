@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +96,11 @@ def over_budget(work: Work, run: str, planned: PlannedRun, error: BudgetTooLarge
         if work.sample < 1
         else ""
     )
+    most = error.room // step * step
+    fits = f"{most} is the most that fits" if most else "not one fits"
     return BudgetTooLarge(
-        f"run {run!r}: {error} Its budget is {key}, in whole steps of {step:,} tokens.{sampled}"
+        f"run {run!r}: {error} Its budget is {key}, in whole steps of {step:,} tokens, of which {fits}.{sampled}",
+        error.room,
     )
 
 
@@ -331,35 +335,52 @@ def is_protected(lake: Lake, run_id: str, step: int) -> bool:
 def run_of(work: Work, name: str, identity: Mapping[str, Any]) -> str:
     """The id of the run with this identity: its own, or that of a run of this recipe's name that goes on with it.
 
-    A recipe whose last run of that name had another identity is told which keys differ; with `work.accept` they must all be
-    accepted, and the run is that one.
+    Where the last run of that name has another identity, it is said which keys differ; with `work.accept` these must all be
+    accepted, and it is that run.
     """
-    from trainer.accepted import covers, identities
+    from trainer.accepted import covers
 
-    own = fingerprint(identity)
+    own = _free_id(work.lake, identity)
     if (work.lake.runs / own).exists():
         return own
-    last = ""
+    last: tuple[Claim, str, list[str]] | None = None
     for owner, id in _runs_called(work, name):
-        lineage = read_json(work.lake.runs / id / "lineage.json")
-        if lineage is None:
+        before = _goes_on_with(work.lake, id)
+        if before is None:
             continue
-        *_, before = identities(work.lake.runs / id, lineage["identity"])
         changed = [key for key, _, _ in find_differences(before, identity)]
         if not changed:
             return id
-        if not last:
-            last, told = id, f"{name}: another run than {owner}/{name}, because of {', '.join(changed)}"
-            rest = [key for key in changed if not covers(work.accept, key)]
-    if last and work.accept:
-        if rest:
-            raise ConfigError(
-                f"{told}; --accept would have to name {', '.join(rest)} too. Accept every key, or none for a run of its own"
-            )
-        return last
-    if last:
+        last = last or (owner, id, changed)
+    if last is None:
+        return own
+    owner, id, changed = last
+    told = f"{name}: another run than {owner}/{name}, because of {', '.join(changed)}"
+    if not work.accept:
         work.report.say(told)
-    return own
+        return own
+    if rest := [key for key in changed if not covers(work.accept, key)]:
+        raise ConfigError(
+            f"{told}; --accept would have to name {', '.join(rest)} too. Accept every key, or none for a run of its own"
+        )
+    return id
+
+
+def _free_id(lake: Lake, identity: Mapping[str, Any]) -> str:
+    """The id of the run with this identity: its fingerprint, unless that run goes on with something else by now."""
+    for beside in count():
+        id = fingerprint({**identity, "beside": beside} if beside else identity)
+        if _goes_on_with(lake, id) in (None, identity):
+            return id
+    raise AssertionError("count() ends")
+
+
+def _goes_on_with(lake: Lake, run_id: str) -> dict[str, Any] | None:
+    """The identity with which a run goes on, what was accepted included; None for one that has not begun."""
+    from trainer.accepted import identities
+
+    lineage = read_json(lake.runs / run_id / "lineage.json")
+    return None if lineage is None else list(identities(lake.runs / run_id, lineage["identity"]))[-1]
 
 
 def _runs_called(work: Work, name: str) -> Iterator[tuple[Claim, str]]:

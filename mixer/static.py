@@ -71,7 +71,11 @@ def _refuse_phases(value: Any) -> Any:
 
 
 class BudgetTooLarge(ConfigError):
-    """The caps do not allow the budget."""
+    """The caps do not allow the budget. `room` is what they do allow, in tokens."""
+
+    def __init__(self, message: str, room: int):
+        super().__init__(message)
+        self.room = room
 
 
 class Mixture(Section):
@@ -156,7 +160,8 @@ def _check_budget(mixture: Mixture, budget_tokens: int, readable: Mapping[str, i
         parts = ", ".join(f"{name} {tokens:,}" for name, tokens in readable.items()) or "none has text"
         raise BudgetTooLarge(
             f"a budget of {budget_tokens:,} tokens cannot be met: read at most {mixture.max_epochs:g} times, the sources with a weight give "
-            f"{room:,} tokens ({parts}). Train on at most that many, raise mixture.max_epochs, or add text."
+            f"{room:,} tokens ({parts}). Lower the budget, raise mixture.max_epochs, or add text.",
+            room,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -160,8 +161,13 @@ def test_a_budget_that_cannot_be_met_names_its_run_and_key(
     said = tilth("mix", recipe, "--lake", tmp_path / "lake", "--set", change, "--set", uneven)
     told = said.err.splitlines()[-1]
     assert said.code == 2 and f"run {run!r}: a budget of 8,999,936 tokens" in told
-    assert f"Its budget is {key}, in whole steps of 512 tokens." in told and "sample" not in told
+    assert f"Its budget is {key}, in whole steps of 512 tokens, of which " in told and "sample" not in told
     assert ("prose " in told) == (run == "base") and ("code " in told) == (run != "base")
+    (most,) = re.findall(r"of which (\d+) is the most that fits", told)
+    fits = tilth(
+        "mix", recipe, "--lake", tmp_path / "lake", "--set", change.replace("9M", most), "--set", uneven
+    )
+    assert fits.code == 0, fits.err
 
 
 def test_of_a_sample_a_budget_is_told_to_be_that_of_the_whole_corpus(
