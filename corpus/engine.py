@@ -124,7 +124,7 @@ def _in_pool(
                         waiting.append(call)
                         raise
                 finished, _ = wait(running, LOOK_SECONDS, FIRST_COMPLETED)
-                if not finished and not all(process.is_alive() for process in _workers(pool)):
+                if not finished and _has_dead(pool):
                     raise BrokenProcessPool
                 for future in finished:
                     if isinstance(error := future.exception(), BrokenProcessPool):
@@ -164,9 +164,13 @@ def release_workers() -> None:
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """A pool that is kept, or one for this time. On an error or Ctrl-C it ends: what others committed is found next time."""
-    pool = (_kept or {}).get(workers) or ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), bind_to_parent, (os.getpid(),)
-    )
+    pool = (_kept or {}).get(workers)
+    if pool and _has_dead(pool):  # killed while there was nothing to do: no call's fault
+        _end(pool)
+        pool = None
+    if not pool:
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(workers, context, bind_to_parent, (os.getpid(),))
     if _kept is not None:
         _kept[workers] = pool
     try:
@@ -186,6 +190,10 @@ def _end(pool: ProcessPoolExecutor) -> None:
     for process in _workers(pool):
         process.kill()
     pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _has_dead(pool: ProcessPoolExecutor) -> bool:
+    return not all(process.is_alive() for process in _workers(pool))
 
 
 def _workers(pool: ProcessPoolExecutor) -> list[BaseProcess]:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -111,6 +112,23 @@ def test_a_call_that_another_took_along_has_its_second_chance_still(tmp_path: Pa
     assert written(tmp_path) == set("ab")
 
 
+def test_a_death_is_noticed_while_another_call_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool alone tells of it when that call ends, if it last woke before the one that dies was there."""
+    start = ProcessPoolExecutor._spawn_process  # type: ignore[attr-defined]
+
+    def start_late(pool: ProcessPoolExecutor) -> None:
+        time.sleep(0.2)  # the pool is awake, and looks whom it has
+        start(pool)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", start_late)
+    calls = [Call("a", linger, (str(tmp_path), "a")), Call("b", die_beside, (str(tmp_path), "b", "a"))]
+    began = time.monotonic()
+    run_calls(calls, 2, "test")
+    assert time.monotonic() - began < 30  # `linger` goes on for 60 s
+
+
 def test_a_worker_that_dies_twice_is_an_error_that_names_the_part(tmp_path: Path) -> None:
     calls = [Call(f"part {n}", die, (str(tmp_path), n, 9 if n == "b" else 0)) for n in "abc"]
     with pytest.raises(
@@ -147,6 +165,20 @@ def test_a_kept_worker_that_dies_or_fails_leaves_no_broken_pool(tmp_path: Path) 
         run_calls([Call(n, write, (str(tmp_path), n)) for n in "fg"], 2, "test")
         assert written(tmp_path) >= set("abcdfg")
     assert _workers() == []
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_kept_workers_that_died_with_nothing_to_do_are_replaced(deaths: int, tmp_path: Path) -> None:
+    with kept_workers():
+        run_calls([Call(n, write, (str(tmp_path), n)) for n in "abcdef"], 2, "test")
+        dead = _workers()[:deaths]
+        for worker in dead:
+            worker.kill()
+        while any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in dead):
+            time.sleep(0.01)
+        time.sleep(0.1)  # the pool hears of it
+        run_calls([Call(n, write, (str(tmp_path), n)) for n in "gh"], 2, "test")
+        assert written(tmp_path) == set("abcdefgh")
 
 
 PARENT = """
