@@ -18,6 +18,7 @@ from app.options import (
     SetOption,
     cli,
     lake_path,
+    open_folder,
     open_lake,
     print_result,
 )
@@ -185,8 +186,10 @@ def app_(
     """Open the review app on 127.0.0.1."""
     from app.server import serve
 
-    opened = open_lake(lake, profile, create=True)
-    raise typer.Exit(serve(opened.root, port))
+    root = Path(path := lake_path(lake, profile, None)).resolve()
+    if root.exists() or "://" in path:  # where there is nothing yet, the pages say how to make a lake
+        root = open_folder(path, create=False).root
+    raise typer.Exit(serve(root, port))
 
 
 @cli.command()

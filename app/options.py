@@ -61,13 +61,11 @@ def lake_path(lake: str | None, profile: str | None, recipe: Path | None) -> str
     return load_profile(recipe.parent if recipe else None, profile, lake).lake
 
 
-def open_lake(
-    lake: str | None, profile: str | None, recipe: Path | None = None, create: bool = False
-) -> Lake:
+def open_lake(lake: str | None, profile: str | None, recipe: Path | None = None) -> Lake:
     """The lake a verb asks; if it was moved, the catalog for other clients is written anew."""
     from corpus.sql_catalog import follow_move
 
-    found = open_folder(lake_path(lake, profile, recipe), create)
+    found = open_folder(lake_path(lake, profile, recipe), create=False)
     follow_move(found)
     return found
 

@@ -23,7 +23,7 @@ from corpus.names import Claim
 from mixer.global_batch import global_batch, whole_steps
 from mixer.mix import open_plan
 from mixer.static import BudgetTooLarge, Mixture
-from mixer.tokenize import open_streams, tokenizer_folder
+from mixer.tokenize import open_streams, tokenizer_folder, verify_shards
 from mixer.tokenizer import load_tokenizer
 from trainer.config import Architecture, Training, resolve_training
 from trainer.model import Base
@@ -265,7 +265,10 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
         names.attach(work.lake, work.claim, "run", run_id, name)
         work.runs[name] = run_id
         plan = open_plan(mixture)
-        data = PlanData(plan, open_streams(work.lake, work.shards, [source.name for source in plan.sources]))
+        sources = [source.name for source in plan.sources]
+        if not done:
+            verify_shards(work.lake, work.shards, sources)
+        data = PlanData(plan, open_streams(work.lake, work.shards, sources))
         lineage = {
             "run_id": run_id, "name": name, "recipe": str(work.claim), "mixture_id": mixture.id, "snapshot_id": work.shards.parent("snapshot"),
             "tokenizer_id": work.tokenizer.id, "base": base.name, "identity": identity,
@@ -368,9 +371,11 @@ def run_of(work: Work, name: str, identity: Mapping[str, Any]) -> str:
 
 def _free_id(lake: Lake, identity: Mapping[str, Any]) -> str:
     """The id of the run with this identity: its fingerprint, unless that run goes on with something else by now."""
+    own = fingerprint(identity)
     for beside in count():
-        id = fingerprint({**identity, "beside": beside} if beside else identity)
-        if _goes_on_with(lake, id) in (None, identity):
+        id = fingerprint({**identity, "beside": beside}) if beside else own
+        found = _goes_on_with(lake, id)
+        if found is None or fingerprint(found) == own:
             return id
     raise AssertionError("count() ends")
 

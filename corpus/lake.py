@@ -121,7 +121,7 @@ class Lake:
         return table
 
     def task(self, kind: str, key: str) -> TaskRecord | None:
-        path = self._task_path(kind, key)
+        path = self.task_path(kind, key)
         tree = read_json(path)
         with well_formed(path):
             return (
@@ -135,11 +135,11 @@ class Lake:
             kind, key, {name: tuple(found) for name, found in parts.items()}, dict(tally or {})
         )
         self.write_json(
-            self._task_path(kind, key), {"parts": parts_to_json(record.parts), "tally": record.tally}
+            self.task_path(kind, key), {"parts": parts_to_json(record.parts), "tally": record.tally}
         )
         return record
 
-    def _task_path(self, kind: str, key: str) -> Path:
+    def task_path(self, kind: str, key: str) -> Path:
         return self.root / "tasks" / kind / f"{key}.json"
 
     # ── artifacts ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.engine import Call, Progress, run_calls
+from corpus.errors import LakeError
 from corpus.fingerprint import fingerprint, hash_file
 from corpus.ingest import in_sample
 from corpus.lake import Lake, Manifest, artifact_id
@@ -197,6 +198,24 @@ def write_part_shard(root: str, part: SnapshotPart, key: str, folder: str) -> No
 
 def shard_prefix(lake: Lake, key: str) -> Path:
     return lake.root / "token_shards" / "parts" / key
+
+
+def verify_shards(lake: Lake, shards: Manifest, sources: Sequence[str]) -> None:
+    """LakeError, naming the file, unless every shard of these sources is, to the byte, as it was written.
+
+    Read once, before training: a token that was damaged later is learnt like any other, and nothing would tell.
+    """
+    for name in sources:
+        for key in shards.summary["sources"][name]["shards"]:
+            record = lake.task("token_shards", key)
+            written = {} if record is None else record.tally["hashes"]
+            for ending in ("bin", "idx"):
+                path = shard_prefix(lake, key).with_name(f"{key}.{ending}")
+                if not path.is_file() or hash_file(path) != written.get(ending):
+                    raise LakeError(
+                        f"{path} is {'not as it was written' if path.is_file() else 'missing'}. Restore it, or delete "
+                        f"{lake.task_path('token_shards', key)} and {lake.folder('token_shards', shards.id)}: it is tokenized again."
+                    )
 
 
 def open_streams(

@@ -43,7 +43,7 @@ DOORS = {
     "trl": ("trainer/finetune.py",),
     "peft": ("trainer/finetune.py",),
     "lm_eval": ("evals/harness.py",),
-    "streamlit": ("app/main.py", "app/pages/*", "app/server.py"),
+    "streamlit": ("app/screens/*",),
     "datasketch": (),  # the reference of tests and benchmarks
     "rensa": (),
     "datatrove": (),

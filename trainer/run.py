@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from corpus.config import read_yaml
 from corpus.errors import ConfigError, LakeError, NotFinite, Stopped, one_of
 from corpus.fingerprint import fingerprint, hash_bytes
 from corpus.json_file import write_json
@@ -41,6 +40,7 @@ from trainer.run_folder import (
     check_config,
     lock_run,
     next_attempt,
+    read_config,
     write_config,
     write_export,
     write_status,
@@ -138,7 +138,7 @@ def train_run(
             tokenizer,
             monitor,
             fingerprint(identity),
-            frozenset(map(fingerprint, identities(folder, read_yaml(folder / "run.yaml")["identity"]))),
+            frozenset(map(fingerprint, identities(folder, read_config(folder)["identity"]))),
             protected,
             progress,
         )
@@ -323,7 +323,7 @@ def _versions() -> dict[str, Any]:
 
 def _note_versions(run: _Run, recorder: Recorder, step: int) -> None:
     """The same bits are promised for the same libraries only, so a change is put on record."""
-    before = read_yaml(run.folder / "run.yaml")["circumstance"].get("versions", {})
+    before = read_config(run.folder)["circumstance"].get("versions", {})
     changed = [
         f"{name} {before.get(name)} → {now}"
         for name, now in _versions()["versions"].items()

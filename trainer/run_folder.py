@@ -28,7 +28,7 @@ import yaml
 from corpus.config import read_yaml
 from corpus.differences import find_differences
 from corpus.errors import ConfigError
-from corpus.json_file import read_json, write_json
+from corpus.json_file import read_json, well_formed, write_json
 from corpus.lake import now_utc
 from corpus.part import sync_folder
 from corpus.process import this_process
@@ -70,11 +70,19 @@ def write_config(
     tree = {"run_id": run_id, "identity": dict(identity), "circumstance": dict(circumstance)}
     staging = path.with_name(".run.yaml.tmp")
     plain = json.loads(json.dumps(tree))
-    staging.write_text(
-        yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120), "utf-8"
-    )
+    with staging.open("w", encoding="utf-8") as file:
+        yaml.dump(plain, file, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(staging, path)
     sync_folder(folder)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What run.yaml says: run_id, identity and circumstance; LakeError if it is damaged."""
+    with well_formed(folder / "run.yaml"):
+        tree = read_yaml(folder / "run.yaml")
+        return {key: tree[key] for key in ("run_id", "identity", "circumstance")}
 
 
 def check_config(
@@ -84,7 +92,7 @@ def check_config(
 
     ConfigError names the first that is not.
     """
-    tree = read_yaml(folder / "run.yaml")
+    tree = read_config(folder)
     *_, before = identities(folder, tree["identity"])
     found = list(find_differences({"run_id": tree["run_id"], **before}, {"run_id": run_id, **identity}))
     for key, old, new in found:

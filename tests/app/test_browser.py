@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.server import LAKE_VARIABLE, command
+from app.server import command, surroundings
 from corpus import names
 from corpus.lake import Lake
 from quality.funnel import funnel_rows
@@ -27,13 +26,16 @@ ROW, HEADER = 33, 33  # pixels of a table, which is a canvas
 
 @pytest.fixture(scope="module")
 def address(small_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server on a free port."""
+    """A server on a free port, in a working folder that has an `app` and a `profile` of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
+    folder = tmp_path_factory.mktemp("server")
+    for name in ("app", "profile"):
+        (folder / f"{name}.py").write_text("raise SystemExit('not this one')")
+    log = folder / "log"
     with log.open("wb") as out:
-        server = subprocess.Popen(command(port), env={**os.environ, LAKE_VARIABLE: str(small_lake)}, stdout=out, stderr=out)  # fmt: skip
+        server = subprocess.Popen(command(port), env=surroundings(small_lake), cwd=folder, stdout=out, stderr=out)  # fmt: skip
     try:
         wait_for(f"http://127.0.0.1:{port}/_stcore/health", log)
         yield f"http://127.0.0.1:{port}"
@@ -111,6 +113,7 @@ def test_a_deep_link_is_the_first_thing_a_server_is_asked(address: str, page: An
     settle(page)
     page.get_by_text("Her number is SSN").wait_for()
     assert "<SSN>" in page.get_by_text("Her number is SSN").inner_text()
+    assert "view=Documents" in page.url and "doc=p64" in page.url
     assert page.get_by_test_id("stSidebarNav").get_by_role("link", name="Lineage").count() == 1
     seen = {name.splitlines()[-1] for name in page.evaluate("window.namesSeen") if name.strip()}
     assert seen == {"Overview", "Curation", "SQL", "Mixture", "Training", "Scorecards", "Lineage"}

@@ -284,3 +284,23 @@ def test_more_than_a_run_of_the_lake_has_positions_for_is_refused_before_any_wor
         in said.err
     )
     assert not said.out
+
+
+@pytest.mark.parametrize("ending", ["bin", "idx"])
+def test_damaged_tokens_are_not_trained_on_and_are_made_again(
+    small_lake: Path, tmp_path: Path, ending: str
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    shutil.copytree(small_lake, lake.root, symlinks=True)
+    path = sorted((lake.root / "token_shards" / "parts").glob(f"*.{ending}"))[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-6] + bytes([whole[-6] ^ 0x40]) + whole[-5:])
+    command = ["train", small_lake.parent / "corpus" / "recipe.yaml", "--lake", lake.root]
+    assert tilth(*command).code == 0, "what is trained already is done"
+    told = tilth(*command, "--set", "training.weight_decay=0.2")
+    assert told.code == 1 and f"{path} is not as it was written" in told.err
+    for name in told.err.partition("or delete ")[2].partition(": it is")[0].split(" and "):
+        found = Path(name)
+        shutil.rmtree(found) if found.is_dir() else found.unlink()
+    assert tilth(*command, "--set", "training.weight_decay=0.2").code == 0
+    assert path.read_bytes() == whole

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpus.config import read_yaml
-from corpus.errors import ConfigError
+from corpus.errors import ConfigError, LakeError
 from trainer.run_folder import check_config, write_config
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.from_regex(
@@ -36,6 +36,13 @@ def test_a_configuration_is_read_again_as_it_was_written(identity: dict[str, Any
             "identity": identity,
             "circumstance": {},
         }
+
+
+@pytest.mark.parametrize("content", ["", "run_id: x\n", "[1]\n", "a: [\n"])
+def test_a_damaged_configuration_names_its_file(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.yaml").write_text(content)
+    with pytest.raises(LakeError, match=r"run\.yaml is damaged"):
+        check_config(tmp_path, "x", {})
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from app.pages import frame
 from app.questions import write_rows
+from app.screens import frame
 from corpus.console import run_query_in_process
 from corpus.errors import TilthError
 from corpus.lake import Lake

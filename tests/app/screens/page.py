@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-MAIN = Path(__file__).parents[3] / "app" / "main.py"
+MAIN = Path(__file__).parents[3] / "app" / "screens" / "main.py"
 PAGES = ["overview", "curation", "sql", "mixture", "training", "scorecards", "lineage"]
 
 

@@ -10,7 +10,7 @@ from app import queries
 from corpus import names
 from corpus.lake import Lake, now_utc
 from corpus.process import this_process
-from tests.app.pages.page import shown
+from tests.app.screens.page import shown
 
 
 def test_the_ledger_at_the_last_step_is_the_budget(small_lake: Path, opened: Any) -> None:

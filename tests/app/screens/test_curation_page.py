@@ -11,7 +11,7 @@ import pytest
 from corpus import names
 from corpus.lake import Lake, Manifest
 from quality.explain import why
-from tests.app.pages.page import shown
+from tests.app.screens.page import shown
 from tests.app.small_lake import PLANTED_EMAIL, PLANTED_SSN
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import streamlit as st
 
 from app import charts, verdicts
-from app.pages import frame, loaded
-from app.pages.comparisons import show_comparison, show_items
 from app.render import interval_label
+from app.screens import frame, loaded
+from app.screens.comparisons import show_comparison, show_items
 from corpus import names
 from corpus.lake import Lake
 from corpus.names import Claim
@@ -50,7 +50,7 @@ class Stored:
 def show(lake: Lake, owner: Claim) -> None:
     ids = tuple(fact["id"] for fact in names.attached(lake, owner, "scorecard"))
     if not ids:
-        frame.missing(lake, owner, "scorecard", "scorecard", "tilth eval RECIPE", "pages/scorecards.py")
+        frame.missing(lake, owner, "scorecard", "scorecard", "tilth eval RECIPE", "scorecards.py")
         return
     cards = loaded.scorecards(str(lake.root), owner.name, owner.version, ids)
     view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="section", bind="query-params", required=True, label_visibility="collapsed") or VIEWS[0]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from app.lineage import find_document, lineage_of_step
 from corpus import names
 from corpus.lake import Lake
-from tests.app.pages.page import shown
+from tests.app.screens.page import shown
 
 
 def test_lineage_of_a_checkpoint_lists_what_the_command_line_lists(small_lake: Path, opened: Any) -> None:

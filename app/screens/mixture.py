@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import charts, queries
-from app.pages import frame, loaded
+from app.screens import frame, loaded
 from corpus import names
 from corpus.lake import Lake, Manifest
 from corpus.names import Claim
@@ -25,7 +25,7 @@ BASELINES = {
 def show(lake: Lake, owner: Claim) -> None:
     facts = {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "mixture")}
     if not facts:
-        frame.missing(lake, owner, "mixture", "mixture", "tilth mix RECIPE", "pages/mixture.py")
+        frame.missing(lake, owner, "mixture", "mixture", "tilth mix RECIPE", "mixture.py")
         return
     run = st.segmented_control("Run", list(facts), default=list(facts)[-1], key="run", bind="query-params", required=True) or list(facts)[-1]  # fmt: skip
     mixture = lake.get("mixture", facts[run])

@@ -9,7 +9,7 @@ import streamlit as st
 from app import queries
 from app.evaluation import scorecards_of
 from app.lineage import StepLineage
-from app.pages import frame, loaded
+from app.screens import frame, loaded
 from corpus import names
 from corpus.errors import UnknownName
 from corpus.facts import read_facts
@@ -37,7 +37,7 @@ def show(lake: Lake, owner: Claim) -> None:
 def checkpoint(lake: Lake, owner: Claim) -> None:
     reference = choose_checkpoint(lake, owner)
     if reference is None:
-        frame.missing(lake, owner, "run", "training run", "tilth train RECIPE", "pages/lineage.py")
+        frame.missing(lake, owner, "run", "training run", "tilth train RECIPE", "lineage.py")
         return
     found = queries.resolve_step(lake, reference)
     if found is None:
@@ -101,7 +101,7 @@ def _label(words: str) -> str:
 
 def documents_of_step(owner: Claim, found: StepLineage) -> None:
     if found.base_id:
-        st.page_link("pages/lineage.py", label=f"The run started from {frame.plain(found.base)}, whose documents are in its weights too", icon=":material/account_tree:", query_params=frame.address(owner, ref=found.base))  # fmt: skip
+        st.page_link("lineage.py", label=f"The run started from {frame.plain(found.base)}, whose documents are in its weights too", icon=":material/account_tree:", query_params=frame.address(owner, ref=found.base))  # fmt: skip
     unique = {row["doc_id"] for row in found.documents}
     sources: dict[str, int] = {}
     for row in found.documents:
@@ -122,7 +122,7 @@ def documents_of_step(owner: Claim, found: StepLineage) -> None:
             st.caption(f"The first {SHOWN_PIECES:,} of {len(found.documents):,} pieces; `tilth lineage --json` lists all.")  # fmt: skip
         if chosen is not None:
             doc = rows[chosen]["doc_id"]
-            st.page_link("pages/curation.py", label=f"Read {doc[:12]} and why it was kept", icon=":material/description:", query_params=frame.address(owner, view="Documents", doc=doc))  # fmt: skip
+            st.page_link("curation.py", label=f"Read {doc[:12]} and why it was kept", icon=":material/description:", query_params=frame.address(owner, view="Documents", doc=doc))  # fmt: skip
 
 
 PIECE_COLUMNS = {
@@ -142,7 +142,7 @@ def document(lake: Lake, owner: Claim) -> None:
     row = found.document
     st.markdown(f"#### {frame.plain(str(row['own_id'] or row['doc_id'][:12]))}")
     st.caption(f"{row['doc_id']} · source {frame.plain(row['source'])} · record {row['record']:,} of {frame.plain(', '.join(row['files']) or row['file_hash'][:12])}")  # fmt: skip
-    st.page_link("pages/curation.py", label="Its text, and why", icon=":material/description:", query_params=frame.address(owner, view="Documents", doc=row["doc_id"]))  # fmt: skip
+    st.page_link("curation.py", label="Its text, and why", icon=":material/description:", query_params=frame.address(owner, view="Documents", doc=row["doc_id"]))  # fmt: skip
     st.subheader("Decisions", anchor=False)
     frame.table(found.decisions, DECISION_COLUMNS, alt="What each snapshot decided about the document")
     st.subheader("Training", anchor=False)

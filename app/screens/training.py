@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import charts, queries
-from app.pages import frame, loaded
+from app.screens import frame, loaded
 from corpus import names
 from corpus.lake import Lake
 from corpus.names import Claim
@@ -22,7 +22,7 @@ WORDS = {"done": "done", "stopped": "stopped by its monitor", "not_finite": "sto
 def show(lake: Lake, owner: Claim) -> None:
     begun = begun_runs(lake, owner)
     if not begun:
-        frame.missing(lake, owner, "run", "training run", "tilth train RECIPE", "pages/training.py")
+        frame.missing(lake, owner, "run", "training run", "tilth train RECIPE", "training.py")
         return
     chosen = st.pills("Only these runs", list(begun), selection_mode="multi", key="runs", bind="query-params")  # fmt: skip
     picked = {
@@ -179,7 +179,7 @@ def happened(lake: Lake, owner: Claim, runs: Mapping[str, str]) -> None:
         chosen = frame.table(rows, CHECKPOINT_COLUMNS, alt="Committed checkpoints", select=True, most=12, key="checkpoints")  # fmt: skip
         if chosen is not None:
             reference = f"{owner}/{rows[chosen]['run']}/{rows[chosen]['step']}"
-            st.page_link("pages/lineage.py", label=f"Lineage of {frame.plain(reference)}", icon=":material/account_tree:", query_params=frame.address(owner, ref=reference))  # fmt: skip
+            st.page_link("lineage.py", label=f"Lineage of {frame.plain(reference)}", icon=":material/account_tree:", query_params=frame.address(owner, ref=reference))  # fmt: skip
 
 
 EVENT_COLUMNS = {

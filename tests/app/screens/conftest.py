@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.server import LAKE_VARIABLE
-from tests.app.pages.page import MAIN
+from tests.app.screens.page import MAIN
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Any:
         test = AppTest.from_file(str(MAIN), default_timeout=60).run()
         assert not test.exception, [found.value for found in test.exception]
         if page != "overview":
-            test.switch_page(f"pages/{page}.py")
+            test.switch_page(f"{page}.py")
         for name, value in query.items():
             test.query_params[name] = value
         return test.run()

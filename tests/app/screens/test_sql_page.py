@@ -41,7 +41,7 @@ def test_a_query_that_is_wrong_or_not_allowed_is_answered_as_text(
 
 
 def test_every_example_runs(small_lake: Path, opened: Any) -> None:
-    from app.pages.sql import EXAMPLES
+    from app.screens.sql import EXAMPLES
 
     test = opened(small_lake, "sql")
     for example in EXAMPLES:

@@ -23,7 +23,6 @@ from corpus.lake import Lake, Manifest
 from corpus.names import Claim
 
 RECIPE, VERSION = "recipe", "version"
-ENTERED = "entered"
 ROW_PIXELS = 33
 
 
@@ -92,12 +91,6 @@ def addressed(key: str, options: Sequence[str], always: bool = False) -> Iterato
 
 def page(title: str, about: str, show: Callable[[Lake, Claim], None]) -> None:
     """A page's title and content, or what to do where the lake has nothing for it."""
-    if not st.session_state.pop(ENTERED, False):
-        # The first request of a server was this page's address: until `st.navigation` was called once, Streamlit runs the
-        # files of pages/ without the entry. The entry then draws the frame and runs the page again inside it.
-        from app.main import main
-
-        return main()
     st.title(title, anchor=False)
     st.caption(about)
     with guarded():

@@ -9,7 +9,7 @@ import streamlit as st
 
 from app import queries
 from app.guard import guard_stop
-from app.pages import frame, loaded
+from app.screens import frame, loaded
 from corpus import names
 from corpus.errors import ConfigError
 from corpus.facts import read_facts
@@ -19,8 +19,8 @@ from quality.funnel import funnel_rows
 
 # what a stage leaves → (its name for people, the page that shows it)
 STAGES = {
-    "documents": ("Ingest", "pages/curation.py"), "snapshot": ("Curate", "pages/curation.py"), "token_shards": ("Tokenize", "pages/mixture.py"),
-    "mixture": ("Mix", "pages/mixture.py"), "run": ("Train", "pages/training.py"), "scorecard": ("Evaluate", "pages/scorecards.py"),
+    "documents": ("Ingest", "curation.py"), "snapshot": ("Curate", "curation.py"), "token_shards": ("Tokenize", "mixture.py"),
+    "mixture": ("Mix", "mixture.py"), "run": ("Train", "training.py"), "scorecard": ("Evaluate", "scorecards.py"),
 }  # fmt: skip
 VERBS = {"documents": "ingest", "snapshot": "curate", "token_shards": "tokenize", "mixture": "mix", "run": "train", "scorecard": "eval"}  # fmt: skip
 
@@ -61,7 +61,7 @@ def figures(lake: Lake, owner: Claim) -> None:
     if champion:
         st.caption(f"The champion is {frame.plain(champion['reference'])}.")
     if not runs:
-        frame.elsewhere(lake, owner, "run", "training run", "pages/training.py")
+        frame.elsewhere(lake, owner, "run", "training run", "training.py")
 
 
 def documents_read(snapshot: Manifest | None) -> dict[str, int]:

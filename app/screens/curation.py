@@ -8,9 +8,9 @@ import streamlit as st
 
 from app import charts
 from app.guard import guard_stop
-from app.pages import frame, loaded
-from app.pages.document import explain, show_document
 from app.samples import Counting, Wanted, count_documents, rules_in_force, rules_of
+from app.screens import frame, loaded
+from app.screens.document import explain, show_document
 from corpus.lake import Lake, Manifest
 from corpus.names import Claim
 from quality.funnel import funnel_rows
@@ -24,7 +24,7 @@ COUNTING: dict[str, Counting] = {"first reason": "first", "failing": "any", "onl
 def show(lake: Lake, owner: Claim) -> None:
     snapshot = frame.artifact(lake, owner, "snapshot")
     if snapshot is None:
-        frame.missing(lake, owner, "snapshot", "snapshot", "tilth curate RECIPE", "pages/curation.py")
+        frame.missing(lake, owner, "snapshot", "snapshot", "tilth curate RECIPE", "curation.py")
         return
     if stop := guard_stop(lake, owner):
         frame.stopped(stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.app.pages.page import shown
+from tests.app.screens.page import shown
 from tests.app.small_lake import QUESTIONS
 
 

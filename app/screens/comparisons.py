@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from app import charts, verdicts
-from app.pages import frame
 from app.render import interval_label
+from app.screens import frame
 from corpus.names import Claim
 from evals.comparison import Comparison
 from evals.metric import METRICS, TASK_METRICS
@@ -109,7 +109,7 @@ def documents(owner: Claim, before: Scorecard, after: Scorecard) -> None:
     st.caption("Largest changes first; below zero is better. Select a row to read the document.")
     if chosen is not None:
         where = frame.address(owner, view="Documents", doc=rows[chosen]["item"])
-        st.page_link("pages/curation.py", label=f"Read {rows[chosen]['item'][:12]}", icon=":material/description:", query_params=where)  # fmt: skip
+        st.page_link("curation.py", label=f"Read {rows[chosen]['item'][:12]}", icon=":material/description:", query_params=where)  # fmt: skip
 
 
 DOCUMENT_COLUMNS = {

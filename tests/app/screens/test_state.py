@@ -14,14 +14,15 @@ import pytest
 
 from corpus import names
 from corpus.lake import Lake
-from tests.app.pages.page import MAIN, PAGES, shown
+from tests.app.command import REPOSITORY
+from tests.app.screens.page import PAGES, shown
 
 
 @pytest.mark.slow
 def test_pages_open_while_their_lake_is_written(tmp_path: Path, opened: Any) -> None:
     """Each round looks at every page, at whatever moment of the run that is."""
     code = f"from pathlib import Path; from tests.app.small_lake import build_small_lake; build_small_lake(Path({str(tmp_path)!r}))"
-    writer = subprocess.Popen([sys.executable, "-c", code], cwd=MAIN.parents[1], stderr=subprocess.DEVNULL)
+    writer = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stderr=subprocess.DEVNULL)
     rounds = 0
     try:
         while writer.poll() is None:
@@ -124,7 +125,9 @@ def test_an_address_names_its_version_and_keeps_it(small_lake: Path, tmp_path: P
     assert test.query_params["version"] == "1"
 
 
-@pytest.mark.parametrize("module", ["app.marked", "app.pages.frame", "app.pages.curation", "app.pages.sql"])
+@pytest.mark.parametrize(
+    "module", ["app.marked", "app.screens.frame", "app.screens.curation", "app.screens.sql"]
+)
 def test_examples_in_docstrings_hold(module: str) -> None:
     found = doctest.testmod(importlib.import_module(module))
     assert found.attempted

@@ -13,7 +13,7 @@ from app import queries, verdicts
 from corpus import names
 from corpus.lake import Lake
 from tests.app.command import tilth
-from tests.app.pages.page import shown
+from tests.app.screens.page import shown
 
 
 def test_overview_counts_what_was_read_and_kept_and_names_the_sources(small_lake: Path, opened: Any) -> None:

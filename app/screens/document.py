@@ -8,8 +8,8 @@ import streamlit as st
 
 from app.charts import outcome
 from app.marked import mark_difference, mark_text
-from app.pages import frame, loaded
 from app.samples import keeps
+from app.screens import frame, loaded
 from corpus.names import Claim
 from quality.explain import Explanation
 
@@ -35,7 +35,7 @@ def show_document(owner: Claim, found: Explanation, lineage_link: bool = True) -
     heading(found)
     if lineage_link:
         where = frame.address(owner, document=found.document["doc_id"])
-        st.page_link("pages/lineage.py", label="Runs and steps that saw it", icon=":material/account_tree:", query_params=where)  # fmt: skip
+        st.page_link("lineage.py", label="Runs and steps that saw it", icon=":material/account_tree:", query_params=where)  # fmt: skip
     reasons(found.decision)
     if found.decision["partner"]:
         partner(found)
