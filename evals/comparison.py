@@ -8,6 +8,7 @@ is counted at the level they then have to reach; tasks and roles are not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -113,7 +114,7 @@ def pair(
         and found.value == 0
         and (a.weights_sha256, a.tokenizer_id) == (b.weights_sha256, b.tokenizer_id)
     ):
-        return replace(found, standard_error=0.0, center=0.0, spread=0.0, exact_p=1.0)
+        return replace(found, standard_error=0.0, spread=0.0, exact_p=1.0, pairs=None)
     return found
 
 
@@ -196,6 +197,7 @@ def _compare(
 def _items_needed(difference: Estimate, margin: float | None, change: float, confidence: float) -> int | None:
     """Items that would decide: show the change at the confidence `change`, or, where that is nearer, that it is within the margin."""
     counts = [difference.items_needed(difference.value, change)]
-    if margin is not None and (left := margin - abs(difference.center)) > 0:
-        counts.append(difference.items_needed(left, confidence, sided=1))
+    if margin is not None and (left := margin - abs(difference.value)) > 0:
+        nearer = math.copysign(margin, difference.value)
+        counts.append(difference.items_needed(left, confidence, sided=1, threshold=nearer))
     return min((count for count in counts if count is not None), default=None)

@@ -205,7 +205,7 @@ def evaluate_gate(gate: Gate, baseline: Scorecard, candidate: Scorecard) -> Gate
 
 @dataclass(frozen=True)
 class _Measured:
-    """A rule with its numbers. `excess` is harm beyond the margin, signed so that below zero the guard holds."""
+    """A rule with its numbers; of a guard also `limit`, where `tested` is harm of exactly the margin."""
 
     target: str
     metric: Metric
@@ -214,7 +214,7 @@ class _Measured:
     candidate: float
     difference: Estimate
     margin: float | None = None
-    excess: float = 0.0
+    limit: float = 0.0
     tested: Estimate | None = None
     p_holds: float = 1.0
     p_breaks: float = 1.0
@@ -231,20 +231,16 @@ def _measure(
     if guard is None:
         return found
     margin = guard.margin.absolute(before)
-    # A share keeps the treatment of few discordant items, which only a plain difference has.
+    # A share keeps the treatment of paired 0/1 items, which only a plain difference has.
     relative = guard.margin.unit == "%" and not metric.share and difference.spread != 0
-    sign = 1 if metric.lower_is_better else -1
-    tested = (
-        pair(baseline, candidate, target, name, 1 + sign * guard.margin.value / 100)
-        if relative
-        else difference
-    )
-    limit = 0.0 if relative else sign * margin
+    tested = pair(baseline, candidate, target, name, 1 + guard.margin.value / 100) if relative else difference
+    limit = 0.0 if relative else margin if metric.lower_is_better else -margin
     holds, breaks = tested.p_above(limit), tested.p_below(limit)
     if not metric.lower_is_better:
         holds, breaks = breaks, holds
-    excess = sign * (tested.center - limit)
-    return _Measured(target, metric, guard, before, after, difference, margin, excess, tested, holds, breaks)
+    if difference.spread == 0 and difference.value == 0:  # no harm, however small the margin
+        holds, breaks = 0.0, 1.0
+    return _Measured(target, metric, guard, before, after, difference, margin, limit, tested, holds, breaks)
 
 
 def _judge_gain(one: _Measured, confidence: float) -> RuleResult:
@@ -269,7 +265,8 @@ def _judge_guard(one: _Measured, holds: float, breaks: float, family: int, confi
         return replace(
             result, passed=False, verdict=Verdict.REGRESSED, reason=f"harm beyond {one.guard} is shown"
         )
-    needed = one.tested.items_needed(one.excess, 1 - level / family, sided=1)
+    beyond = one.tested.value - one.limit
+    needed = one.tested.items_needed(beyond, 1 - level / family, sided=1, threshold=one.limit)
     shared = f" (Holm over {family} guards)" if family > 1 else ""
     return replace(result, num_needed=needed, reason=_cannot_tell(one.tested, needed) + shared)
 

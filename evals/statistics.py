@@ -7,8 +7,9 @@ Everything is a linear statistic of items: its error is the spread of per-item i
 
 with e_i = (s_i - mean)/n for a mean and e_i = (nll_i - R·bytes_i)/(ln 2 · Σ bytes) for bits per byte, R = Σ nll / Σ bytes.
 Sources: Miller 2024 (arXiv 2411.00640); Cochran, Sampling Techniques §6 (ratios); Fagerland, Lydersen and Laake 2013
-(mid-p McNemar); Bonett and Price 2012 (interval for paired proportions). What a difference means is said in
-`evals.comparison` and `evals.gate`; the bootstrap that checks these formulas is in `evals.bootstrap`.
+(mid-p McNemar); Bonett and Price 2012 (planning of paired proportions). Paired 0/1 items have the score interval and test of
+`evals.pairs`. What a difference means is said in `evals.comparison` and `evals.gate`; the bootstrap that checks these formulas
+is in `evals.bootstrap`.
 """
 
 from __future__ import annotations
@@ -21,27 +22,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, ndtri, stdtr, stdtrit
 
+from evals.pairs import Pairs
+
 Floats = NDArray[np.float64]
 CONFIDENCE, POWER = 0.95, 0.8
 _NEVER = 1e6  # an effect this much smaller than its error is not shown by any number of items
-FEW_DISCORDANT = 25  # below it, the normal form for paired 0/1 items is not to be trusted
+FEW_DISCORDANT = 25  # below it, whether paired 0/1 items changed at all is said by an exact p-value too
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic with its error. `center` and `spread` make the interval; they differ from `value` and the plain
-    standard error only for few discordant 0/1 items. `exact_p` replaces the p-value of the t distribution there.
-    `successes` among `num_clusters` are known where the value is a share whose interval is Wilson's."""
+    """A statistic with its error. `spread` makes intervals, tests and plans; it is the standard error, save for paired 0/1
+    items, where it serves plans alone (one is added to each discordant cell, so it is never 0) and `pairs` the rest.
+    `exact_p` replaces the p-value against zero where few of those are discordant. `successes` among `num_clusters` are known
+    where the value is a share whose interval is Wilson's."""
 
     value: float
     standard_error: float
     num_items: int
     num_clusters: int
     dof: float
-    center: float
     spread: float
     exact_p: float | None = None
     successes: int | None = None
+    pairs: Pairs | None = None
     correlation: float | None = None
 
     @property
@@ -55,23 +59,31 @@ class Estimate:
             return -math.inf, math.inf
         if self.successes is not None:
             return wilson_interval(self.successes, self.num_clusters, confidence)
-        half = float(stdtrit(self.dof, 0.5 + confidence / 2)) * self.spread if self.spread else 0.0
-        return self.center - half, self.center + half
+        quantile = float(stdtrit(self.dof, 0.5 + confidence / 2))
+        if self.pairs is not None:
+            return self.pairs.interval(quantile)
+        half = quantile * self.spread if self.spread else 0.0
+        return self.value - half, self.value + half
 
     def p_above(self, threshold: float) -> float:
         """One-sided p-value against 'the true value is at least `threshold`': small when it is surely below."""
-        return self._tail(self.center - threshold)
+        return self._tail(self.value - threshold, threshold)
 
     def p_below(self, threshold: float) -> float:
         """One-sided p-value against 'the true value is at most `threshold`': small when it is surely above."""
-        return self._tail(threshold - self.center)
+        return self._tail(threshold - self.value, threshold)
 
-    def _tail(self, excess: float) -> float:
+    def _tail(self, excess: float, threshold: float) -> float:
         if not self.decidable:
             return 1.0
-        if self.spread == 0:
+        error = self._error_at(threshold)
+        if error == 0:
             return float(excess >= 0)
-        return float(stdtr(self.dof, excess / self.spread))
+        return float(stdtr(self.dof, excess / error))
+
+    def _error_at(self, threshold: float) -> float:
+        """The standard error if the true value were `threshold`; only that of paired 0/1 items depends on it."""
+        return self.spread if self.pairs is None else self.pairs.error(threshold)
 
     @property
     def p_value(self) -> float:
@@ -87,23 +99,29 @@ class Estimate:
 
     def minimum_detectable(self, confidence: float = CONFIDENCE, power: float = POWER) -> float:
         """The smallest true value that this many items would show, two-sided, with this power."""
-        return self._quantiles(self.num_items, 0.5 + confidence / 2, power) * self.spread
+        return self._shown(self.num_items, 0.5 + confidence / 2, power, self.spread)
 
     def items_needed(
-        self, effect: float, confidence: float = CONFIDENCE, power: float = POWER, sided: int = 2
+        self,
+        effect: float,
+        confidence: float = CONFIDENCE,
+        power: float = POWER,
+        sided: int = 2,
+        threshold: float = 0.0,
     ) -> int | None:
-        """Items that would show a true distance of `effect`, were new items like these; None where nothing can say.
+        """Items that would show a true distance of `effect` from `threshold`, were new items like these; None where nothing can say.
 
-        The least n with n ≥ (t + t_power)² · variance / effect², where the variance of one item is num_items · spread²
-        and the degrees of freedom of t grow with n. More than there are, wherever those do not show `effect`.
+        The least n with n ≥ (t · s₀ + t_power · s)² / effect², where s² is the variance of one item (num_items · spread²), s₀²
+        what it would be at the threshold, and the degrees of freedom of t grow with n. More than there are, wherever those
+        do not show `effect`.
         """
         if not self.decidable or abs(effect) <= self.spread / _NEVER or not math.isfinite(effect):
             return None
-        level = 1 - (1 - confidence) / sided
+        level, error = 1 - (1 - confidence) / sided, self._error_at(threshold)
 
         def asked(have: float) -> int:
-            quantiles = self._quantiles(have, level, power)
-            return max(least, math.ceil(self.num_items * (quantiles * self.spread / effect) ** 2 - 1e-9))
+            shown = self._shown(have, level, power, error)
+            return max(least, math.ceil(self.num_items * (shown / effect) ** 2 - 1e-9))
 
         # Few discordant items are judged by an exact p-value too, which this formula does not know.
         least = self.num_items + 1 if self.exact_p is not None and not self.significant(confidence) else 2
@@ -113,10 +131,10 @@ class Estimate:
             low, high = (low, middle) if asked(middle) <= middle else (middle + 1, high)
         return low
 
-    def _quantiles(self, num_items: float, level: float, power: float) -> float:
-        """Distance, in standard errors, from zero to what this many items show at `level` with `power`."""
+    def _shown(self, num_items: float, level: float, power: float, error: float) -> float:
+        """The distance that is shown at `level` with `power` by these standard errors and the certainty of this many items."""
         dof = max(1.0, (self.dof + 1) * num_items / self.num_items - 1)
-        return float(stdtrit(dof, level)) + float(stdtrit(dof, power))
+        return float(stdtrit(dof, level)) * error + float(stdtrit(dof, power)) * self.spread
 
 
 def normal_quantile(probability: float) -> float:
@@ -151,13 +169,12 @@ def bits_per_byte(nll: ArrayLike, num_bytes: ArrayLike, clusters: ArrayLike | No
 def paired_mean(
     candidate: ArrayLike, baseline: ArrayLike, clusters: ArrayLike | None = None, factor: float = 1.0
 ) -> Estimate:
-    """Mean of candidate − factor · baseline over the same items; 0/1 items with few discordant pairs get exact treatment."""
+    """Mean of candidate − factor · baseline over the same items; the plain difference of 0/1 items is that of two shares."""
     a, b = _floats(candidate), _floats(baseline)
     found = replace(mean(a - factor * b, clusters), correlation=_correlation(a, b))
     if factor != 1.0 or not found.decidable or not _is_binary(a, b):
         return found
-    gained, lost = int(np.sum(a > b)), int(np.sum(a < b))
-    return _few_discordant(found, gained, lost) if gained + lost < FEW_DISCORDANT else found
+    return _paired_shares(found, int(np.sum(a > b)), int(np.sum(a < b)), mean(a - b).standard_error)
 
 
 def paired_bits_per_byte(
@@ -231,7 +248,7 @@ def _estimate(value: float, influences: Floats, clusters: ArrayLike | None) -> E
     sums = influences if clusters is None else _cluster_sums(influences, clusters)
     count = len(sums)
     error = math.sqrt(count / (count - 1) * math.fsum(sums**2)) if count > 1 else math.nan
-    return Estimate(value, error, len(influences), count, max(1.0, count - 1.0), value, error)
+    return Estimate(value, error, len(influences), count, max(1.0, count - 1.0), error)
 
 
 def _cluster_sums(influences: Floats, clusters: ArrayLike) -> Floats:
@@ -239,16 +256,26 @@ def _cluster_sums(influences: Floats, clusters: ArrayLike) -> Floats:
     return _floats(np.bincount(which.ravel(), weights=influences))
 
 
-def _few_discordant(found: Estimate, gained: int, lost: int) -> Estimate:
-    """Bonett–Price interval and mid-p McNemar; where clusters say the error is larger, the larger one stands."""
+def _paired_shares(found: Estimate, gained: int, lost: int, unclustered: float) -> Estimate:
+    """Tango's score interval and test; with few discordant items mid-p McNemar against zero beside them.
+
+    Where clusters say that the error is larger than `unclustered`, the items count as so many fewer.
+    """
     n = found.num_items + 2
     up, down = (gained + 1) / n, (lost + 1) / n
     spread = math.sqrt((up + down - (up - down) ** 2) / n)
+    clustered = found.num_clusters < found.num_items
+    inflation = max(1.0, (found.standard_error / unclustered) ** 2) if clustered and unclustered else 1.0
+    scored = replace(
+        found,
+        spread=spread * math.sqrt(inflation),
+        dof=found.dof if clustered else math.inf,
+        pairs=Pairs(gained / inflation, lost / inflation, found.num_items / inflation),
+    )
+    if gained + lost >= FEW_DISCORDANT:
+        return scored
     exact_p = mcnemar(gained, lost)
-    if found.num_clusters < found.num_items:
-        exact_p, spread = max(exact_p, found.p_value), max(spread, found.spread)
-    dof = math.inf if found.num_clusters == found.num_items else found.dof
-    return replace(found, center=up - down, spread=spread, dof=dof, exact_p=exact_p)
+    return replace(scored, exact_p=max(exact_p, scored.p_value) if clustered else exact_p)
 
 
 def _is_binary(*arrays: Floats) -> bool:

@@ -233,14 +233,13 @@ def test_few_discordant_items_get_the_exact_p_and_no_empty_interval() -> None:
     found = statistics.paired_mean(a, b)
     assert found.value == pytest.approx(0.15)
     assert found.p_value == pytest.approx(statistics.mcnemar(3, 0))
-    up, down = 4 / 22, 1 / 22  # Bonett and Price: one added to each discordant cell
-    half = 1.959963985 * math.sqrt((up + down - (up - down) ** 2) / 22)
-    assert found.interval() == pytest.approx((up - down - half, up - down + half))
+    low, _ = found.interval()
+    assert low < 0 < found.value, "three of three are too few to show a change"
     same = statistics.paired_mean(np.ones(10), np.ones(10))
     assert same.interval()[1] > 0.1, "ten equal answers cannot exclude a difference of ten points"
 
 
-def test_many_discordant_items_use_the_normal_form() -> None:
+def test_many_discordant_items_need_no_exact_p() -> None:
     a, b = np.r_[np.ones(40), np.zeros(60)], np.r_[np.zeros(20), np.ones(20), np.ones(20), np.zeros(40)]
     assert statistics.paired_mean(a, b).exact_p is None
 
@@ -282,7 +281,7 @@ def test_one_sided_guard_needs_fewer_items() -> None:
 def with_variance(variance: float, n: int = 500) -> statistics.Estimate:
     """What `n` items of this known variance say."""
     error = math.sqrt(variance / n)
-    return statistics.Estimate(0.0, error, n, n, math.inf, 0.0, error)
+    return statistics.Estimate(0.0, error, n, n, math.inf, error)
 
 
 def test_three_items_that_do_not_decide_need_more_than_three() -> None:
@@ -316,6 +315,17 @@ def test_few_discordant_items_that_do_not_decide_need_more_than_there_are(
     found = statistics.paired_mean(kind == 1, kind == -1, np.arange(len(kind)) // size)
     needed = found.items_needed(found.value)
     assert found.significant() or needed is None or needed > found.num_items
+
+
+def test_the_certainty_of_the_error_grows_with_the_items() -> None:
+    """Five items know their error badly; as many as are needed would know it better."""
+    found = statistics.mean([0.10, 0.14, 0.05, -0.04, 0.07])
+
+    def enough(n: int) -> bool:
+        quantiles = scipy.stats.t.ppf(0.975, n - 1) + scipy.stats.t.ppf(0.8, n - 1)
+        return bool(n >= 5 * (quantiles * found.spread / 0.03) ** 2)
+
+    assert found.items_needed(0.03) == next(n for n in range(2, 1000) if enough(n))
 
 
 def test_few_clusters_see_less_than_many() -> None:
