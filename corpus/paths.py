@@ -41,9 +41,12 @@ def find_paths(
                 f"the path {path!r} leads into the lake {apart}. Give where the data came from."
             )
         found.update(walk.find(base, pattern or _EVERYTHING) if pattern or os.path.isdir(base) else [base])
-    files = {name: about for name in sorted(found) if (about := _regular(name, tell_dead))}
+    dead: list[str] = []
+    files = {name: about for name in sorted(found) if (about := _regular(name, dead.append))}
     if not files and not os.path.isdir(literal):
-        raise ConfigError(f"the path {path!r} matches no file. {_nearest(literal)}")
+        raise ConfigError(f"the path {path!r} matches no file. {_nearest(literal, dead)}")
+    for link in dead:
+        tell_dead(link)
     return files
 
 
@@ -105,6 +108,8 @@ class _Walk:
                     continue
                 matching = sorted(_matching(folder, pattern[0]), reverse=True)
             except (FileNotFoundError, NotADirectoryError):
+                if os.path.islink(folder):
+                    yield folder
                 continue
             except OSError as error:
                 raise _unreadable(folder, error) from error
@@ -113,6 +118,7 @@ class _Walk:
                 places += [(path, pattern) for path, is_folder in matching if is_folder]
             elif len(pattern) > 1:
                 places += [(path, pattern[1:]) for path, is_folder in matching if is_folder]
+                yield from (path for path, is_folder in matching if not is_folder and _is_dead_link(path))
             else:
                 yield from (path for path, _ in matching)
 
@@ -138,6 +144,10 @@ def _matching(folder: str, name: str) -> Iterator[tuple[str, bool]]:
                 yield entry.path, _is_folder(entry)
 
 
+def _is_dead_link(path: str) -> bool:
+    return os.path.islink(path) and not os.path.exists(path)
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -145,16 +155,26 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _nearest(where: str) -> str:
-    """The nearest folder that exists, what is in it, and what to write."""
+def _nearest(where: str, dead: list[str]) -> str:
+    """What there is instead, in the nearest folder that exists, and what to write."""
     folder = Path(where)
     while not folder.is_dir():
         missing, folder = folder.name, folder.parent
+    if dead or _is_dead_link(os.path.join(folder, missing)):
+        return _dead_links(dead or [os.path.join(folder, missing)])
     if glob.has_magic(missing) or _BRACES.search(missing):
         return f"{folder} exists, but nothing in it matches {missing!r}. A folder, a file, a glob such as '**/*.jsonl' or a URL can be given."
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
         raise _unreadable(str(folder), error) from error
+    if missing in names:
+        return f"{missing!r} in {folder} is no file and no folder. Give one that holds text."
     listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") if names else "nothing"
     return f"{folder} exists and holds {listed}; there is no {missing!r} in it.{did_you_mean(missing, names)}"
+
+
+def _dead_links(links: list[str]) -> str:
+    count = "There is a link that leads" if len(links) == 1 else f"There are {len(links):,} links that lead"
+    such_as = ", such as" if len(links) > 1 else ":"
+    return f"{count} nowhere{such_as} {links[0]!r} (to {os.readlink(links[0])!r}). Put back what was there, or give another path."

@@ -159,6 +159,40 @@ def test_what_is_not_there_is_one_clear_error(tree: Path, path: str, message: st
     assert path.split("/")[-1] in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["acts.jsonl", "*.jsonl", "*", "**/*.jsonl", "{acts,none}.jsonl", "acts.jsonl/*", "acts.jsonl/a.jsonl", "acts.jsonl/deep/**", "*/a.jsonl", "**/acts.jsonl/*"],
+)  # fmt: skip
+@pytest.mark.parametrize("leads_to", ["nowhere/at/all", "acts.jsonl"])
+def test_where_only_dead_links_match_they_are_named(tmp_path: Path, path: str, leads_to: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "acts.jsonl").symlink_to(leads_to)
+    (tmp_path / "none.txt").touch()
+    with pytest.raises((ConfigError, SourceError)) as caught:
+        list_files(f"in/{path}", tmp_path)
+    message = str(caught.value)
+    assert str(tmp_path / "in" / "acts.jsonl") in message
+    assert "a link that leads nowhere" in message or "Too many levels of symbolic links" in message
+    assert "there is no" not in message and "nothing in it" not in message
+
+
+def test_dead_links_beside_files_are_told_also_where_a_folder_was_wanted(tree: Path) -> None:
+    (tree / "gone.txt").symlink_to("nowhere")
+    (tree / "lost").symlink_to("nowhere")
+    told: list[str] = []
+    assert names(list_files("{*.txt,*/d.txt,lost/*}", tree, None, told.append), tree) == [
+        "a.txt",
+        "deep/d.txt",
+    ]
+    assert [os.path.basename(path) for path in told] == ["gone.txt", "lost"]
+
+
+def test_a_pipe_is_said_to_be_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=r"'pipe' in .* is no file and no folder"):
+        list_files("pipe", tmp_path)
+
+
 def test_a_protocol_without_its_package_says_what_to_install() -> None:
     message = "Please install package_that_is_not_there"
     fsspec.register_implementation(
