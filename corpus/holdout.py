@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import field_validator
 
 from corpus.config import Count, Section, Share, circumstance, identity
@@ -24,6 +23,7 @@ from corpus.errors import ConfigError
 from corpus.json_file import read_json, well_formed
 from corpus.lake import Lake, Manifest, artifact_id, now_utc
 from corpus.names import check_name
+from corpus.part import write_table
 
 VERSION = 3
 _CANDIDATE = ["doc_id", "content_hash", "num_bytes"]
@@ -131,7 +131,7 @@ def commit_draw(
     staged = lake.stage()
     try:
         hashes = pa.table({"content_hash": pa.array(sorted(rows["content_hash"].to_pylist()), pa.string())})
-        pq.write_table(hashes, staged / "content_hashes.parquet")  # what may be shared without the text
+        write_table(staged / "content_hashes.parquet", hashes)  # what may be shared without the text
         return lake.commit(
             Manifest(
                 "holdout", id, "draw", VERSION, identity_, tuple(parents), {"held_out": (part,)}, summary=dict(summary)

@@ -58,7 +58,7 @@ def write_part(path: Path, dataset: str, key: str, table: pa.Table) -> Part:
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = staging_path(path)
         try:
-            _write_table(staging, dataset, table)
+            write_table(staging, table, private=dataset in PRIVATE)
             part = Part(
                 dataset, key, table.num_rows, staging.stat().st_size, hash_file(staging), rows_hash(table)
             )
@@ -68,8 +68,9 @@ def write_part(path: Path, dataset: str, key: str, table: pa.Table) -> Part:
     return part
 
 
-def _write_table(path: Path, dataset: str, table: pa.Table) -> None:
-    mode = 0o600 if dataset in PRIVATE else 0o644
+def write_table(path: Path, table: pa.Table, private: bool = False) -> None:
+    """A new file in the form of a part, for `read_part`; by itself only for what an artifact stages among its files."""
+    mode = 0o600 if private else 0o644
     with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, mode), "wb") as file:
         pq.write_table(
             table, file, row_group_size=ROW_GROUP, compression="zstd", compression_level=1,

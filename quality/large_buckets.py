@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from corpus.part import read_part, write_table
 from quality.kernel import kernel
 from quality.spill import Numbers, Spill
 from quality.verification import ShingleSets
@@ -47,7 +47,7 @@ class LargeBuckets:
     @classmethod
     def open(cls, folder: Path) -> LargeBuckets:
         """What `write_large_buckets` wrote."""
-        contents = pq.read_table(folder / "contents.parquet").column(0).combine_chunks()
+        contents = read_part(folder / "contents.parquet").column(0).combine_chunks()
         members, starts, set_starts = (
             Numbers(folder / name, kind).read()
             for name, kind in (("members", "uint32"), ("starts", "int64"), ("set_starts", "int64"))
@@ -63,7 +63,7 @@ def write_large_buckets(
     is_member = mark(members, len(sets.sizes))
     number = (np.cumsum(is_member) - 1).astype(np.uint32)
     ordinals = np.flatnonzero(is_member)
-    pq.write_table(pa.table({"content_hash": contents}), folder / "contents.parquet")
+    write_table(folder / "contents.parquet", pa.table({"content_hash": contents}))
     starts.tofile(folder / "starts")
     np.append(0, np.cumsum(sets.sizes[ordinals])).tofile(folder / "set_starts")
     with (folder / "members").open("wb") as file:

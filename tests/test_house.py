@@ -49,6 +49,17 @@ DOORS = {
     "datatrove": (),
     "kenlm": (),
 }
+# Parquet in the lake is written and read by corpus/part.py, one form and every page's checksum verified. Here it is something else:
+OTHER_PARQUET = {
+    "corpus/parquet_reader.py": "a source's file",
+    "corpus/field_names.py": "the schema of a source's file",
+    "corpus/own_fields.py": "the schema of a part, which has no page",
+    "corpus/sql_catalog.py": "tables for DuckDB to read, which the catalog makes again; the schema of a part",
+    "corpus/sql.py": "DuckDB's scan of parts, with their checksums verified",
+    "quality/compile.py": "a made-up file, to compile kernels on",
+    "evals/task_rows.py": "a task's file",
+    "app/export.py": "a file that leaves the lake",
+}
 DRAWERS = {"util", "utils", "helper", "helpers", "common", "misc"}
 EXTRAS = ("ray", "bench", "kenlm")
 MAX_MODULE_LINES, MAX_FUNCTION_LINES = 450, 70
@@ -97,6 +108,20 @@ def test_imports_point_backwards_along_the_flow(module: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_a_heavy_library_is_imported_at_its_door_only(module: str) -> None:
     assert imports_past_a_door(module, parsed(module)) == []
+
+
+def parquet_touched(tree: ast.AST) -> list[str]:
+    """By which names a module can read or write Parquet: pyarrow's modules, and methods of data frames."""
+    modules = {"pyarrow.parquet", "pyarrow.dataset"}
+    names = [name for name in imported(tree) if name in modules]
+    calls = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    return names + [call for call in calls if re.fullmatch(r"(read|scan|write|sink)_parquet", call)]
+
+
+def test_parquet_of_the_lake_is_written_and_read_in_one_place() -> None:
+    touching = {module for module in MODULES if parquet_touched(parsed(module))}
+    assert touching - {"corpus/part.py"} == OTHER_PARQUET.keys()
+    assert parquet_touched(ast.parse("import pyarrow.parquet as pq\npl.scan_parquet(a)")) != []
 
 
 def test_lazy_and_typing_imports_are_seen_too() -> None:
