@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from app.held_out import check_held_out, tell_what_it_costs
+from app.held_out import check_held_out, tell_what_it_costs, tell_what_the_base_read
 from app.profile import Profile
 from app.reach import check_baseline, last_stage
 from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
@@ -217,7 +217,9 @@ def curate_documents(work: Work, trains: bool) -> None:
         work.report.say(f"{error} Before training this is an error.")
         return
     if not freeze_held_out(work):
-        curate_documents(work, trains)
+        return curate_documents(work, trains)
+    if trains:
+        tell_what_the_base_read(work)
 
 
 def freeze_held_out(work: Work) -> bool:

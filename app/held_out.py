@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from app.lineage import contents_read
+from app.training import base_run
 from corpus.errors import ConfigError
+from corpus.holdout import held_out_rows
 from corpus.lake import Manifest
 from corpus.snapshot import LOSS_DOCUMENTS
 from evals.task import HOLDOUT_TASK
@@ -62,6 +65,24 @@ def tell_what_it_costs(work: Work) -> None:
                 f"source {source!r}: {held + near:,} of {tally['documents']:,} documents are not trained on for the held-out set "
                 f"(held_out {held:,}, near_held_out {near:,}). Its documents resemble each other; a smaller holdout.documents_per_source keeps more."
             )
+
+
+def tell_what_the_base_read(work: Work) -> None:
+    """Say how many held-out texts the weights of `base_model.run` have read.
+
+    A model is no measure of what it has seen: as a baseline it hides what its continuations gain and forget.
+    """
+    base = work.recipe.base_model
+    held = work.curated.holdout if work.curated else None
+    if held is None or base is None or base.run is None:
+        return
+    contents = set(held_out_rows(work.lake, held)["content_hash"].to_pylist())
+    found = base_run(work.lake, base.run)
+    if read := contents_read(work.lake, found.id, found.step, contents):
+        work.report.say(
+            f"base_model.run {base.run!r} has read {len(read):,} of the {len(contents):,} texts in the held-out set {held.identity['name']}: on them "
+            "neither it nor what goes on from it can be judged. Train a base under a recipe with this holdout."
+        )
 
 
 def _asked(work: Work) -> Iterator[tuple[str, str, str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,11 +23,15 @@ from corpus import names
 from corpus.errors import UnknownName
 from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest
+from corpus.names import Resolved
 from corpus.own_fields import shown_fields
 from corpus.part import Part
 from corpus.relations import Relations
 from corpus.run_rows import checkpoint_rows
 from corpus.snapshot import snapshot_parts
+
+if TYPE_CHECKING:
+    from mixer.plan import MixPlan
 
 
 @dataclass(frozen=True)
@@ -106,22 +110,54 @@ def licenses_read(lake: Lake, run_id: str, step: int | None) -> dict[str, str]:
 
     What is not known, that of a model from elsewhere too, is empty.
     """
+    licenses, found = source_licenses(lake), {}
+    for within in _runs_within(lake, run_id, step):
+        if within.base is None and within.lineage["base"] != "scratch":
+            found[within.lineage["base"]] = ""
+        sources = lake.get("snapshot", within.lineage["snapshot_id"]).identity["sources"]
+        for source, tokens in within.plan.consumed(within.last * within.plan.global_batch_sequences).items():
+            if sum(tokens):
+                found[source] = licenses.get(sources[source]["documents"], "")
+    return found
+
+
+def contents_read(lake: Lake, run_id: str, step: int | None, contents: Set[str]) -> set[str]:
+    """Those of some content hashes that a checkpoint has read, itself or before it in the runs its first weights come from."""
+    asked, found = pa.array(sorted(contents), pa.string()), set()
+    for within in _runs_within(lake, run_id, step):
+        alike: dict[str, str] = {}
+        for part in snapshot_parts(lake, lake.get("snapshot", within.lineage["snapshot_id"])):
+            table = lake.read_part(part.documents, ["doc_id", "content_hash"])
+            table = table.filter(pc.is_in(table["content_hash"], asked))
+            alike |= zip(table["doc_id"].to_pylist(), table["content_hash"].to_pylist(), strict=True)
+        read = {source.name for source in within.plan.sources}
+        for doc_id, place in _places(lake, within.shards, alike.keys()).items():
+            if place[0] in read and any(number < within.last for number, _ in within.plan.steps_of(*place)):
+                found.add(alike[doc_id])
+    return found
+
+
+class _Within(NamedTuple):
+    """A run whose training is in a checkpoint's weights, up to its step `last`."""
+
+    lineage: dict[str, Any]
+    plan: MixPlan
+    shards: Manifest
+    last: int
+    base: Resolved | None
+
+
+def _runs_within(lake: Lake, run_id: str, step: int | None) -> Iterator[_Within]:
+    """A run up to a step (None: its end), and the runs its first weights come from, the oldest first."""
     from mixer.mix import open_plan
 
     lineage = run_lineage(lake, run_id)
     mixture = lake.get("mixture", lineage["mixture_id"])
-    plan = open_plan(mixture)
-    read = plan.consumed((plan.num_steps if step is None else step) * plan.global_batch_sequences)
-    sources = lake.get("snapshot", lineage["snapshot_id"]).identity["sources"]
-    licenses = source_licenses(lake)
-    found = {
-        source: licenses.get(sources[source]["documents"], "")
-        for source, tokens in read.items()
-        if sum(tokens)
-    }
-    if base := base_run(lake, lineage):
-        return {**licenses_read(lake, base.id, base.step), **found}
-    return found if lineage["base"] == "scratch" else {lineage["base"]: "", **found}
+    plan, base = open_plan(mixture), base_run(lake, lineage)
+    if base is not None:
+        yield from _runs_within(lake, base.id, base.step)
+    last = steps_taken(lake, run_id, plan.num_steps)[0] if step is None else step
+    yield _Within(lineage, plan, lake.get("token_shards", mixture.parent("token_shards")), last, base)
 
 
 def lineage_of_document(lake: Lake, document: str) -> DocumentLineage:

@@ -182,3 +182,27 @@ def test_a_sample_that_the_gate_cannot_be_judged_on_is_curated_and_freezes_no_na
     assert made is not None and made.holdout is not None
     assert "'holdout/domain'" in capsys.readouterr().err
     assert work.recipe.holdout and frozen(lake, work.recipe.holdout.of_sample(0.01)) is None
+
+
+def test_a_base_that_has_read_held_out_texts_is_told(
+    lake: Lake, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recipe without a held-out set trains on everything; a model of it is no measure of what it has read."""
+    bases = "base_model.scratch={sources: [prose, code], tokens: 20k, architecture: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64}}"
+    whole = ["name=whole", "holdout=null", "evaluation={}", bases]
+    run_recipe(work_on(lake, recipe, *whole), "train")
+    careful = ["name=careful", bases]
+    run_recipe(work_on(lake, recipe, *careful), "train")
+    for base, read in (("whole@1/base", True), ("careful@1/base", False)):
+        sets = (
+            f"base_model={{run: {base}, peak_learning_rate: 1e-3}}",
+            "tokenizer=base_model",
+            f"name={base.replace('@1/', '-')}",
+        )
+        work = Work(lake, load_recipe(recipe, sets), Profile(workers=1), Report())
+        capsys.readouterr()
+        run_recipe(work, "train")
+        assert work.curated is not None and work.curated.holdout is not None
+        count = work.curated.holdout.rows("held_out")
+        told = capsys.readouterr().err
+        assert (f"{base!r} has read {count} of the {count} texts" in told) is read
