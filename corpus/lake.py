@@ -69,6 +69,7 @@ class Lake:
                 f"the lake {str(root)!r} is a URL; a lake on an object store is not supported yet. Give a local folder."
             )
         lake = cls(Path(root).resolve())
+        lake._refuse_what_sql_cannot_read()
         found = read_json(lake.root / "format.json")
         if found is None and not create and lake._is_empty_folder():
             return lake
@@ -88,6 +89,13 @@ class Lake:
 
     def _is_empty_folder(self) -> bool:
         return self.root.is_dir() and next(self.root.iterdir(), None) is None
+
+    def _refuse_what_sql_cannot_read(self) -> None:
+        """DuckDB finds no file under a backslash, and takes paths as text."""
+        if "\\" in str(self.root) or not _is_utf8(str(self.root)):
+            raise LakeError(
+                f"the lake's path {str(self.root)!r} holds a backslash or a byte that is not UTF-8, and SQL could not read a lake there. Give another folder."
+            )
 
     def _refuse_other_things(self) -> None:
         """A lake is not made where other things are; whoever makes one writes format.json before anything else."""
@@ -281,6 +289,14 @@ def circumstance() -> dict[str, Any]:
 def now_utc() -> int:
     """Microseconds since 1970, UTC."""
     return time.time_ns() // 1000
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_whole(path: Path, entry: FileEntry) -> bool:

@@ -4,7 +4,8 @@
     .catalog/<place>-<hash>.duckdb       views only; files are named absolutely, and <place> says under which root
     .catalog/<place>-<hash>/             tables of facts and runs as they were, as Parquet
 
-A client that has an older one open keeps it. `tilth sql` never opens any of them.
+A client that has an older one open keeps it for an hour at least after a newer one came, and until three newer ones are
+there; then its tables are deleted and it has to open the link again. `tilth sql` never opens any of them.
 """
 
 from __future__ import annotations

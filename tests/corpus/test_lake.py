@@ -227,6 +227,19 @@ def test_a_lake_is_not_made_where_other_things_are(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("name", [r"a\b", r"a\[b", r"a*b\c", os.fsdecode(b"caf\xe9")])
+@pytest.mark.parametrize("create", [True, False])
+def test_a_path_that_sql_cannot_read_is_refused_before_anything_is_made(
+    tmp_path: Path, name: str, create: bool
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / name)
+    for root in (tmp_path / name, tmp_path / name / "lake", tmp_path / "link" / "lake"):
+        with pytest.raises(LakeError, match="backslash or a byte that is not UTF-8") as caught:
+            Lake.open(root, create)
+        str(caught.value).encode()  # it can be shown
+    assert os.listdir(tmp_path) == ["link"]
+
+
 def test_a_reader_makes_no_lake(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="no lake"):
         Lake.open(tmp_path / "lake", create=False)
