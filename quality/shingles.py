@@ -1,8 +1,9 @@
 """Word n-grams of documents as 64-bit hashes, from Arrow buffers, without a Python object per word.
 
 Words are `\\w+` as Rust's regex means it (Alphabetic, marks, decimal digits, connectors, joiners: Python's `re` splits
-Hindi at its vowel signs) of `str.lower()` text. A document of n or more words has one shingle per window of n words; one
-of fewer words has a single shingle, all its words; one without a word has none, since there is nothing to compare.
+Hindi at its vowel signs) of the text's normal form, NFC in lower case: one text has one set of shingles, however its
+characters are written. A document of n or more words has one shingle per window of n words; one of fewer words has a single
+shingle, all its words; one without a word has none, since there is nothing to compare.
 
 MinHash signatures, exact Jaccard and the held-out scan share these hashes; what they mean is there, not here.
 """
@@ -15,16 +16,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.fingerprint import hash_bytes
-from quality.characters import Array, as_large_string, text_buffers
+from quality.characters import UNICODE, Array, as_large_string, text_buffers
 from quality.hash_table import eight_bytes
 from quality.kernel import kernel
+from quality.normal_form import CONTEXTUAL, with_normal_form
 
-SHINGLES_VERSION = 1  # bumped by hand when a shingle's hash changes
+SHINGLES_VERSION = 2  # bumped by hand when a shingle's hash changes
 _NUM_CODE_POINTS = 0x110000
-_CONTEXTUAL = "\u0130\u03a3"  # İ lowers to two characters, Σ by its place in the word: left to str.lower()
 
 # MurmurHash3's 64-bit finalizer: every input bit moves every output bit, so words that differ little share nothing.
 _MIX_A, _MIX_B = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
@@ -40,14 +40,14 @@ def word_table() -> Array:
     Asked of polars' regex (Rust's `\\w`) and of `str.lower` once per process, about 0.2 s.
     """
     every = "".join(chr(point) for point in range(_NUM_CODE_POINTS) if not 0xD800 <= point < 0xE000)
-    simple = every.replace(_CONTEXTUAL[0], "").replace(_CONTEXTUAL[1], "")
+    simple = every.replace(CONTEXTUAL[0], "").replace(CONTEXTUAL[1], "")
     lowered = _code_points(simple.lower())
     assert len(lowered) == len(simple), "a character beside İ lowers to more than one"
     is_word = np.zeros(_NUM_CODE_POINTS, bool)
     is_word[_code_points("".join(pl.Series([every]).str.extract_all(r"\w+")[0]))] = True
     table = np.zeros(_NUM_CODE_POINTS, np.uint32)
     table[_code_points(simple)] = np.where(is_word[lowered], _utf8_packed(lowered), 0)
-    table[_code_points(_CONTEXTUAL)] = _utf8_packed(
+    table[_code_points(CONTEXTUAL)] = _utf8_packed(
         _code_points("iσ")
     )  # never asked for, but no hole in a word
     return table
@@ -71,9 +71,10 @@ def _utf8_packed(points: Array) -> Array:
 def shingles_identity() -> dict[str, object]:
     """What decides a shingle's hash beside n: our version, and the Unicode data of polars' regex and of Python.
 
-    The table's own hash stands for the libraries' versions: a release that changes no character changes no id.
+    The table's own hash stands for the libraries' versions: a release that changes no character changes no id. What
+    composes, no table here says.
     """
-    return {"version": SHINGLES_VERSION, "words": hash_bytes(word_table().tobytes())}
+    return {"version": SHINGLES_VERSION, "words": hash_bytes(word_table().tobytes()), "unicode": UNICODE}
 
 
 def raw_shingles(texts: pa.Array, ngram: int) -> tuple[Array, Array]:
@@ -82,7 +83,7 @@ def raw_shingles(texts: pa.Array, ngram: int) -> tuple[Array, Array]:
     A null text has no shingles. `texts` is a string or large_string array; slices are read in place.
     """
     assert ngram >= 1, ngram
-    data, offsets = text_buffers(_lower_contextual(as_large_string(texts)))
+    data, offsets = text_buffers(with_normal_form(as_large_string(texts)))
     lengths = np.diff(offsets)
     longest = int(lengths.max(initial=0))
     folded = np.empty(longest + longest // 2 + 32, np.uint8)  # lower case may lengthen: Ⱥ (2 bytes) to ⱥ (3)
@@ -107,16 +108,6 @@ def sorted_unique(starts: Array, hashes: Array) -> tuple[Array, Array]:
         hashes[start:stop].sort()  # numpy sorts by SIMD, ten times faster than a compiled loop
     kept = np.zeros(len(starts), np.int64)
     return kept, hashes[: _drop_repeats(starts, hashes, kept)]
-
-
-def _lower_contextual(texts: pa.LargeStringArray) -> pa.LargeStringArray:
-    """`texts` with the documents that hold İ or Σ in lower case by Python's rules; the kernel lowers all others."""
-    flags = pl.Series(pl.from_arrow(texts)).str.contains(f"[{_CONTEXTUAL}]")
-    if not flags.any():
-        return texts
-    mask = flags.to_arrow()
-    lowered = [text.lower() for text in texts.filter(mask).to_pylist()]
-    return pc.replace_with_mask(texts, mask, pa.array(lowered, pa.large_string()))
 
 
 # ── kernels ─────────────────────────────────────────────────────────────────────────────────────────────────────────

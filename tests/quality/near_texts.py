@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import random
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.fingerprint import fingerprint
 from quality.minhash import MinHash
 from quality.near_duplicates import NearDuplicates
+from tests.quality.word_windows import shingles
 
 Row = tuple[str, str]  # doc_id, text
 SMALL = NearDuplicates(
@@ -50,12 +49,6 @@ def write_parts(folder: Path, parts: list[list[Row]], config: NearDuplicates) ->
 MINHASH = MinHash()(
     pa.record_batch([pa.array([], pa.string()), pa.array([], pa.large_string())], names=["doc_id", "text"])
 ).schema
-
-
-@functools.cache
-def shingles(text: str, n: int) -> set[tuple[str, ...]]:
-    words = pl.Series([text.lower()]).str.extract_all(r"\w+")[0].to_list()
-    return {tuple(words[i : i + n]) for i in range(max(1, len(words) - n + 1))} if words else set()
 
 
 def exact(a: str, b: str, n: int) -> tuple[float, float]:

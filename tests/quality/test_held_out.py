@@ -14,14 +14,10 @@ from hypothesis import strategies as st
 from corpus.errors import LakeError
 from corpus.schema import OPERATORS
 from quality.held_out import HeldOutIndex, HeldOutOverlap, near_held_out_rule
+from tests.quality.word_windows import shingles
 
 Row = tuple[str, str]
 Found = tuple[float, float, str | None]
-
-
-def shingles(text: str, n: int) -> set[tuple[str, ...]]:
-    words = pl.Series([text.lower()]).str.extract_all(r"\w+")[0].to_list()
-    return {tuple(words[i : i + n]) for i in range(max(1, len(words) - n + 1))} if words else set()
 
 
 def brute_force(held: list[Row], text: str, n: int) -> Found:
@@ -46,7 +42,7 @@ def built(held: list[Row], n: int) -> HeldOutIndex:
     return HeldOutIndex.build([doc_id for doc_id, _ in held], [text for _, text in held], n)
 
 
-WORDS = st.lists(st.sampled_from(["a", "b", "c", "ह", "ΣΑΣ", "."]), max_size=12).map(" ".join)
+WORDS = st.lists(st.sampled_from(["a", "b", "c", "ह", "ΣΑΣ", "é", "e\u0301", "."]), max_size=12).map(" ".join)
 
 
 @settings(max_examples=150, deadline=None)

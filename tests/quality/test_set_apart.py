@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import unicodedata
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from corpus.errors import LakeError
@@ -30,6 +30,7 @@ from tests.quality.small_corpus import (
     furnished_corpus,
     furniture,
     holdout,
+    kept_documents,
     prose,
     read_sources,
     rows_of,
@@ -38,11 +39,7 @@ from tests.quality.small_corpus import (
     verdicts,
     write_files,
 )
-
-
-def shingles(text: str, n: int = 5) -> set[tuple[str, ...]]:
-    words = pl.Series([text.lower()]).str.extract_all(r"\w+")[0].to_list()
-    return {tuple(words[i : i + n]) for i in range(max(1, len(words) - n + 1))} if words else set()
+from tests.quality.word_windows import shingles
 
 
 def is_near(text: str, held: str) -> bool:
@@ -256,6 +253,49 @@ def test_no_text_that_is_trained_on_is_near_a_held_out_one(tmp_path: Path, keys:
     assert len(edited) >= 6 and len(trained) >= 20
     assert [text for text in trained if any(is_near(text, held) for held in hidden)] == []
     assert len({content_hash(text) for text in trained}) == len(trained), "copies"
+
+
+def test_nor_is_one_that_writes_its_characters_otherwise(tmp_path: Path) -> None:
+    """Vietnamese composed and decomposed, Hindi with a letter's dot in one character or two."""
+    vietnamese = (
+        "Điều này quy định về quyền và nghĩa vụ của người lao động trong trường hợp chấm dứt hợp đồng"
+    )
+    hindi = "यह क़ानून सड़क पर पढ़ने वाले बड़े लड़कों के लिए ज़रूरी है और फ़िर भी ग़लत पढ़ाई"
+    draw = random.Random(0)
+    law, web = list[str](), list[str]()
+    for vocabulary, rewrite in ((vietnamese, decomposed), (hindi, dotted)):
+        texts = [
+            unicodedata.normalize("NFC", " ".join(draw.choices(vocabulary.split(), k=60))) for _ in range(8)
+        ]
+        law += texts
+        other = list(map(rewrite, texts))
+        assert all(a != b for a, b in zip(texts, other, strict=True))
+        web += [f"{text} {draw.choice(WORDS)} {draw.choice(WORDS)}" for text in other]
+        web += [" ".join(draw.choices(WORDS, k=60)) for _ in range(8)]
+    write_files(tmp_path, {"law": [law], "web": [web]})
+    lake = Lake.open(tmp_path / "lake")
+    made = curate_folder(
+        lake,
+        tmp_path,
+        curation(rules={"num_words": {"min": 5}}),
+        holdout(documents_per_source=6, max_share=0.5),
+    )
+    assert made.holdout is not None
+    held = [row["text"] for row in held_out_rows(lake, made.holdout).to_pylist()]
+    trained = [text for texts in kept_documents(lake, made.snapshot).values() for text in texts]
+    assert any(not text.isascii() for text in held) and trained
+    assert not [text for text in trained if any(is_near(text, other) for other in held)]
+
+
+def decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+def dotted(text: str) -> str:
+    """Each letter and its dot as one character, which NFC takes apart."""
+    for letter in map(chr, range(0x958, 0x960)):
+        text = text.replace(unicodedata.normalize("NFC", letter), letter)
+    return text
 
 
 def test_nor_if_the_set_was_frozen_under_other_edits(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 
 import numpy as np
 import polars as pl
@@ -10,21 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quality.shingles import raw_shingles, shingle_hashes, shingles_identity, word_table
+from tests.quality.word_windows import windows, words
 
 TRICKY = (
     "abZ09_ .,-\n\0ßẞİIıiΣσςΔάⰿȺⱥÅKǅ\u0301\u200d\u200c\u0307हिन्दीक्षि한日本é🙂\u0660\u2040\U00010400\U0001d7d8"
+    "ềÅ\u212bỤJjH\u030c\u0323\u0331ᾼᾳΪϋΥ\u0342\u0345\u0313क़क\u093c\u1112\u1161\u11ab\u0344"
 )
 TEXTS = st.text(st.one_of(st.sampled_from(TRICKY), st.characters(exclude_categories=["Cs"])), max_size=80)
-
-
-def words(text: str) -> list[str]:
-    """The contract, word for word: `\\w+` of Rust's regex on `str.lower()` text."""
-    return pl.Series([text.lower()]).str.extract_all(r"\w+")[0].to_list()
-
-
-def windows(text: str, n: int) -> list[tuple[str, ...]]:
-    found = words(text)
-    return [tuple(found[i : i + n]) for i in range(max(1, len(found) - n + 1))] if found else []
 
 
 def raw(texts: list[str | None], n: int = 5) -> list[list[int]]:
@@ -49,6 +42,7 @@ def test_hashes_are_equal_exactly_where_word_windows_are(texts: list[str], n: in
     [
         ("हिन्दी में कि यह", ["हिन्दी", "में", "कि", "यह"]),  # Python's re would cut at the vowel signs
         ("İSTANBUL DİYARBAKIR", ["i̇stanbul", "di̇yarbakir"]),
+        ("J\u030cI Ϊ\u0301 ᾼ\u0342", ["ǰi", "ΐ", "ᾷ"]),  # small letters that have no capital in one character
         (
             "ΣΟΦΟΣ ΟΔΟΣ ΣΑΣ Σ",
             ["σοφος", "οδος", "σας", "σ"],
@@ -77,6 +71,18 @@ def test_lower_case_of_every_letter_is_python_s() -> None:
         if not 0xD800 <= point < 0xE000 and chr(point).lower() != chr(point)
     ]
     assert raw(upper, 1) == raw([letter.lower() for letter in upper], 1)
+
+
+FORMS = ("NFC", "NFD")
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, st.integers(1, 3))
+def test_however_a_text_writes_its_characters_its_shingles_are_the_same(text: str, n: int) -> None:
+    small = text.lower()
+    written = [text, *(unicodedata.normalize(form, text) for form in FORMS)]
+    again = [small, *(unicodedata.normalize(form, small) for form in FORMS), *map(str.lower, written)]
+    assert all(found == raw([text], n)[0] for found in raw([*written, *again], n))
 
 
 def test_case_and_punctuation_change_nothing_but_word_order_does() -> None:
@@ -118,11 +124,11 @@ def test_sets_are_sorted_and_unique() -> None:
         assert (np.diff(hashes[a:b].astype(object)) > 0).all()
 
 
-GOLDEN = [[1241752055235100883, 17018847095608168039], [16189225681090450538]]
+GOLDEN = [[1241752055235100883, 17018847095608168039], [16189225681090450538], [18142416078033533126]]
 
 
-def test_golden_hashes_of_version_1() -> None:
-    assert shingles_identity()["version"] == 1
-    assert raw(["The quick brown fox jumps over", "हिन्दी"]) == GOLDEN, (
+def test_golden_hashes_of_version_2() -> None:
+    assert shingles_identity()["version"] == 2
+    assert raw(["The quick brown fox jumps over", "हिन्दी", "Ti\u0301nh J\u030c"]) == GOLDEN, (
         "hashes changed: raise SHINGLES_VERSION"
     )
