@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
@@ -15,6 +16,7 @@ from corpus.errors import ConfigError
 from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest
 from corpus.names import Claim
+from evals.task import HOLDOUT_TASK
 from quality.funnel import funnel_rows
 
 # what a stage leaves → (its name for people, the page that shows it)
@@ -81,7 +83,7 @@ def progress(lake: Lake, owner: Claim) -> None:
     missing = next((kind for kind in STAGES if not done[kind]), None)
     if stop:
         frame.stopped(stop)
-    elif missing and missing_matters(owner, missing):
+    elif missing and goes_as_far_as(owner.recipe, missing):
         st.info(f"Next: {STAGES[missing][0].lower()}.", icon=":material/arrow_forward:")
         st.code(f"tilth {VERBS[missing]} RECIPE --lake {lake.root}", language="bash")
     elif owner.recipe.get("gate") and not names.alias(lake, owner.name, "champion"):
@@ -111,9 +113,18 @@ def stages_done(lake: Lake, owner: Claim) -> dict[str, bool]:
     return done | {"snapshot": curated, "run": queries.is_trained(lake, owner)}
 
 
-def missing_matters(owner: Claim, kind: str) -> bool:
-    """A recipe without a training section ends with its snapshot or its tokens."""
-    return kind in ("documents", "snapshot") or bool(owner.recipe.get("training"))
+def goes_as_far_as(recipe: Mapping[str, Any], kind: str) -> bool:
+    """Whether a stored recipe, which may be an older version's, gets to what a stage leaves: what `app.reach.first_missing` asks."""
+    base, tasks = (
+        recipe.get("base_model") or {},
+        (recipe.get("evaluation") or {}).get("tasks", [HOLDOUT_TASK]),
+    )
+    scored = [task for task in tasks if task != HOLDOUT_TASK or recipe.get("holdout")]
+    needs = {
+        "token_shards": recipe.get("tokenizer") or base.get("path") or base.get("run"),
+        "mixture": recipe.get("training"), "run": recipe.get("training"), "scorecard": recipe.get("training") and scored,
+    }  # fmt: skip
+    return bool(needs.get(kind, True))
 
 
 def sources(lake: Lake, owner: Claim) -> None:

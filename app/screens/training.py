@@ -29,8 +29,7 @@ def show(lake: Lake, owner: Claim) -> None:
         name: begun[name] for name in begun if not chosen or name in chosen
     }  # none chosen: all, those too that begin while one looks
     going = [name for name, id in begun.items() if queries.is_running(lake, id)]
-    waiting = [name for name in owner.recipe.get("runs") or [] if not is_finished(lake, begun.get(name))]
-    seconds = REFRESH_SECONDS if going else WAIT_SECONDS if waiting else None
+    seconds = REFRESH_SECONDS if going else WAIT_SECONDS if awaited(lake, owner, begun) else None
     st.fragment(board, run_every=seconds)(lake, owner, picked, list(begun), going)
 
 
@@ -38,6 +37,11 @@ def begun_runs(lake: Lake, owner: Claim) -> dict[str, str]:
     """Name → id of the version's runs that have a folder."""
     there = set(queries.run_ids(lake))
     return {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "run") if fact["id"] in there}
+
+
+def awaited(lake: Lake, owner: Claim, begun: Mapping[str, str]) -> list[str]:
+    """The version's runs that have not begun or not ended; without a section `runs` there is one, `main`."""
+    return [name for name in owner.recipe.get("runs") or ["main"] if not is_finished(lake, begun.get(name))]
 
 
 def is_finished(lake: Lake, run_id: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 
 from app import queries, verdicts
+from app.reach import first_missing
+from app.recipe import STAGES, load_recipe
 from corpus import names
 from corpus.lake import Lake
 from tests.app.command import tilth
 from tests.app.screens.page import shown
+from tests.app.small_lake import write_corpus
 
 
 def test_overview_counts_what_was_read_and_kept_and_names_the_sources(small_lake: Path, opened: Any) -> None:
@@ -105,3 +109,33 @@ def test_parts_that_versions_share_are_counted_once(small_lake: Path, tmp_path: 
     on_disk = sum(path.stat().st_size for path in (lake.root / "token_shards" / "parts").iterdir())
     assert len(rows) == 2
     assert queries.bytes_by_kind(lake)["token_shards"] == on_disk < sum(row["bytes"] for row in rows)
+
+
+PRESENT_OR_NOT = {
+    "tokenizer": ["{train: bpe, vocab_size: 400}", "null"],
+    "training": [None, "null"],
+    "holdout": [None, "null"],
+    "evaluation": ["{tasks: [endings]}", "{}", "{tasks: []}"],
+}
+
+
+def test_what_comes_next_is_as_far_as_the_recipe_goes(tmp_path: Path) -> None:
+    """The page knows a stored recipe alone; the command line, which refuses what is beyond its end, the one that is read."""
+    from app.screens.overview import VERBS, goes_as_far_as
+
+    write_corpus(tmp_path)
+    ends = set()
+    for values in itertools.product(*PRESENT_OR_NOT.values()):
+        sets = [f"{key}={value}" for key, value in zip(PRESENT_OR_NOT, values, strict=True) if value]
+        monitor = [] if "training=null" in sets else ["training.monitor=null"]
+        loaded = load_recipe(tmp_path / "recipe.yaml", [*sets, *monitor, "gate=null"])
+        missing = first_missing(loaded)
+        assert missing is not None
+        for kind, verb in VERBS.items():
+            if (
+                kind == "token_shards" or "tokenizer=null" not in sets
+            ):  # the first that is not reached is asked first
+                reached = STAGES.index(verb) < STAGES.index(missing[0])
+                assert goes_as_far_as(loaded.resolved(), kind) == reached, (sets, kind)
+        ends.add(missing[0])
+    assert ends == {"tokenize", "mix", "eval", "select"}

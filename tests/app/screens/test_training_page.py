@@ -51,3 +51,20 @@ def test_a_run_that_goes_is_said_to_train_and_one_without_a_process_is_not(
         if not changes or "pid" in changes:
             said = "training now" if goes else "no process trains it"
             assert said in shown(opened(lake.root, "training"))
+
+
+def test_the_run_of_a_recipe_without_runs_is_awaited_once_its_base_is_trained(
+    small_lake: Path, tmp_path: Path
+) -> None:
+    from app.screens.training import awaited, begun_runs
+
+    lake = Lake(tmp_path / "lake")
+    shutil.copytree(small_lake, lake.root, symlinks=True)
+    (first,) = names.claims(lake, "small")
+    assert awaited(lake, first, begun_runs(lake, first)) == []
+    second = names.claim(lake, "small", "7" * 32, {**first.recipe, "runs": {}})
+    runs = {fact["key"]: fact["id"] for fact in names.attached(lake, first, "run")}
+    names.attach(lake, second, "run", runs["base"], "base")
+    assert awaited(lake, second, begun_runs(lake, second)) == ["main"]
+    names.attach(lake, second, "run", runs["replay-30"], "main")
+    assert awaited(lake, second, begun_runs(lake, second)) == []
