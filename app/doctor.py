@@ -26,6 +26,7 @@ EXTRAS = {
     "rensa": "make bench",
     "datatrove": "make bench",
 }
+BROWSERS = ("chromium", "chromium-browser")  # what the browser tests drive
 
 
 def examine(lake: str) -> list[dict[str, Any]]:
@@ -111,11 +112,13 @@ def _accelerator() -> list[dict[str, Any]]:
     ]
 
 
+def find_browser() -> str | None:
+    """The path of the Chromium that the browser tests drive, or None."""
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
 def _browser() -> dict[str, Any]:
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),
-        None,
-    )
+    found = find_browser()
     return {
         "what": "chromium",
         "found": found or "not installed",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from app.doctor import find_browser
 
 # Two xdist workers share two cores: libraries that start a thread per core would fight. Set before any of them is imported.
 for _library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "RAYON"):
@@ -52,7 +53,7 @@ def _is_here(host: str) -> bool:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of Debian's Chromium for tests marked `browser`; without one they are skipped, and in CI they fail."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    found = find_browser()
     if found:
         return found
     message = "no Chromium on this machine; install it with: apt-get install chromium"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -163,9 +164,18 @@ def test_questions_about_what_is_not_there_are_one_line(
 
 
 def test_rows_are_piped_to_a_reader_that_leaves(small_lake: Path) -> None:
-    command = (
-        f"{sys.executable} -m app.cli sql 'FROM range(200000)' --format csv --lake {small_lake} | head -1"
-    )
+    words = [
+        sys.executable,
+        "-m",
+        "app.cli",
+        "sql",
+        "FROM range(200000)",
+        "--format",
+        "csv",
+        "--lake",
+        str(small_lake),
+    ]
+    command = f"{shlex.join(words)} | head -1"
     done = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("range\n", "")
 
