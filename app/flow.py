@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from app.guard import record_guards
 from app.held_out import check_held_out, tell_what_it_costs, tell_what_the_base_read
 from app.profile import Profile
 from app.reach import check_baseline, last_stage
@@ -205,9 +206,11 @@ def curate_documents(work: Work, trains: bool) -> None:
     stop_if = work.recipe.curation.stop_if
     try:
         check_guards(snapshot, stop_if.source_loss, stop_if.cluster_size)
-    except GuardStop:
+    except GuardStop as stop:
+        record_guards(work.lake, work.claim, snapshot, str(stop))
         work.report.say(render_funnel_summary(snapshot))
         raise
+    record_guards(work.lake, work.claim, snapshot)
     tell_what_it_costs(work)
     try:
         check_held_out(work)

@@ -1,38 +1,21 @@
-"""The guards of a version's stored recipe, applied again to its snapshot: whether they stopped it."""
+"""What the guards said of a version when it was last curated: a fact, since what they allow is circumstance and changes no id."""
 
 from __future__ import annotations
 
 from corpus import names
-from corpus.errors import GuardStop
-from corpus.lake import Lake
+from corpus.facts import read_facts, write_facts
+from corpus.lake import Lake, Manifest
 from corpus.names import Claim
-from corpus.snapshot import check_guards
-from quality.curation import StopIf
 
 
-def stored_stop_if(owner: Claim) -> StopIf:
-    """The guards that a version's recipe declared."""
-    curation = owner.recipe.get("curation") or {}
-    return StopIf.model_validate(curation.get("stop_if") or {})
+def record_guards(lake: Lake, owner: Claim, snapshot: Manifest, stop: str = "") -> None:
+    """Record what stopped a version at its snapshot; nothing where all guards passed."""
+    row = {"version": str(owner), "snapshot_id": snapshot.id, "stop": stop}
+    write_facts(lake, "guards", [row], subject=str(owner))
 
 
 def guard_stop(lake: Lake, owner: Claim) -> str | None:
-    """What the guard that stopped a version says; None where none did.
-
-    A guard changes no id, so a run that was allowed more has the same version: its tokens show that it went on.
-    """
-    snapshots = names.attached(lake, owner, "snapshot")
-    snapshot = lake.find("snapshot", snapshots[0]["id"]) if snapshots else None
-    if snapshot is None:
-        return None
-    stop_if = stored_stop_if(owner)
-    try:
-        check_guards(snapshot, stop_if.source_loss, stop_if.cluster_size)
-    except GuardStop as stop:
-        return None if _went_on(lake, owner, snapshot.id) else str(stop)
-    return None
-
-
-def _went_on(lake: Lake, owner: Claim, snapshot_id: str) -> bool:
-    shards = [lake.find("token_shards", fact["id"]) for fact in names.attached(lake, owner, "token_shards")]
-    return any(found and found.parent("snapshot") == snapshot_id for found in shards)
+    """What the guard said that stopped a version's snapshot last; None where they passed, or have not spoken of it yet."""
+    said = [row for row in read_facts(lake, "guards") if row["version"] == str(owner)]
+    snapshots = [fact["id"] for fact in names.attached(lake, owner, "snapshot")]
+    return said[-1]["stop"] or None if said and said[-1]["snapshot_id"] in snapshots else None

@@ -15,7 +15,6 @@ from app.queries import (
     owners_of,
     run_ids,
     run_lineage,
-    run_status,
     source_licenses,
     steps_taken,
 )
@@ -288,7 +287,7 @@ def _seen(lake: Lake, doc_ids: Set[str]) -> dict[str, list[dict[str, Any]]]:
         lineage = run_lineage(lake, run_id)
         mixture = lake.get("mixture", lineage["mixture_id"])
         plan = open_plan(mixture)
-        last = run_status(lake, run_id).get("last_step", 0)
+        last, _ = steps_taken(lake, run_id, plan.num_steps)
         places = _places(lake, lake.get("token_shards", mixture.parent("token_shards")), doc_ids)
         for doc_id, place in places.items():
             if place[0] not in {source.name for source in plan.sources}:

@@ -91,6 +91,22 @@ def test_a_name_that_moved_since_is_not_taken_for_the_base(chained: Lake) -> Non
     assert "later" not in went_on(chained, base)
 
 
+def test_a_run_that_goes_on_has_read_what_its_metrics_say_in_both_directions(
+    small_lake: Path, tmp_path: Path
+) -> None:
+    """The status knows of the last checkpoint only; what was trained since stands in the metrics."""
+    lake = Lake(tmp_path / "lake")
+    shutil.copytree(small_lake, lake.root, symlinks=True)
+    id = run_id(lake, "small/replay-30")
+    status = json.loads((lake.runs / id / "status.json").read_text("utf-8"))
+    lake.write_json(lake.runs / id / "status.json", {**status, "status": "running", "last_step": 2})
+    for step in (1, 2, 3, 4):
+        assert lineage_of_step(lake, id, step).taken
+        document = lineage(lake, read_by(lake, "small/replay-30", step)[0])[1]
+        (seen,) = [row for row in document["seen"] if row["run_id"] == id]
+        assert step in [number for number, _ in seen["steps"]]
+
+
 # ── a text whose file grew ──
 
 
