@@ -45,7 +45,7 @@ def mark_difference(first: str, second: str, max_words: int = MAX_WORDS) -> tupl
     return left + _more(len(a) - max_words, "words"), right + _more(len(b) - max_words, "words")
 
 
-def _changes(a: list[str], b: list[str]) -> list[tuple[str, int, int, int, int]] | None:
+def _changes(a: list[str], b: list[str]) -> Sequence[tuple[str, int, int, int, int]] | None:
     """difflib's opcodes; None where they would take too much work."""
     try:
         return Matcher([word.rstrip() for word in a], [word.rstrip() for word in b]).get_opcodes()
@@ -63,12 +63,12 @@ class Matcher(SequenceMatcher[str]):
     def __init__(self, a: list[str], b: list[str]) -> None:
         super().__init__(None, a, b, autojunk=False)
         self.work = 0
-        self._places = Counter(b)
+        self._words, self._places = a, Counter(b)
 
     def find_longest_match(
         self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
     ) -> Match:
-        self.work += sum(1 + self._places[word] for word in self.a[alo:ahi])
+        self.work += sum(1 + self._places[word] for word in self._words[alo:ahi])
         if self.work > MAX_WORK:
             raise _TooMuchWork
         return super().find_longest_match(alo, ahi, blo, bhi)
