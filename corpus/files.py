@@ -123,8 +123,12 @@ class Content:
 
     def __init__(self, ref: FileRef):
         self.damage: str | None = None
-        self._blocks = self._read(ref)
+        self._ref, self._blocks = ref, self._read(ref)
         self._ahead: list[bytes] = []
+
+    def again(self) -> Content:
+        """The same from the beginning, for one who reads ahead."""
+        return Content(self._ref)
 
     def peek(self, size: int) -> bytes:
         """The first `size` bytes or more, fewer only where there are no more; they stay to be iterated."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from corpus import csv_reader, csv_scout, files
 from corpus.readers import Record, Reject
 
 Read = Callable[..., list[Any]]
@@ -17,7 +21,8 @@ CSV: list[tuple[str | bytes, list[Any]]] = [
     ('"bad"x,1', [(1, "invalid_csv")]), ('"bad""x,1', [(1, "invalid_csv")]), ('"bad\n', [(1, "invalid_csv")]), ('bad,"', [(1, "invalid_csv")]), ('"bad" ,1', [(1, "invalid_csv")]), ("bad\rx,1", [(1, "invalid_csv")]),
     ("bad", [(1, "wrong_column_count")]), ("bad,1,2", [(1, "wrong_column_count")]), ("bad,1,", [(1, "wrong_column_count")]), (",,,,", [(1, "wrong_column_count")]),
     (",1", [(1, "empty_text")]), ('" ",1', [(1, "empty_text")]), (b"\xff,1", [(1, "invalid_utf8")]), (b"in,\xff", [(1, "invalid_utf8")]), ("é,1".encode("latin-1"), [(1, "invalid_utf8")]),
-    ("x" * 5000 + ",1", [(1, "record_too_long")]), ('"' + "x\n" * 2000 + '",1', [(1, "invalid_csv"), *((i, "wrong_column_count") for i in range(2, 2001)), (2001, "invalid_csv")]),
+    ("x" * 5000 + ",1", [(1, "record_too_long")]), ('"' + "x\n" * 2000 + '",1', [(1, "record_too_long")]), ('1,"' + "x" * 5000 + '\n""y, z""\n"', [(1, "record_too_long")]), ('"a\n' + "x" * 5000 + '","b\nc"\r', [(1, "record_too_long")]),
+    ('"' + "x\n" * 1000 + 'y"z\n', [(1, "invalid_csv"), *((i, "wrong_column_count") for i in range(2, 1002))]), ('"' + "x" * 5000 + '\n"y', [(1, "record_too_long"), (2, "invalid_csv")]),
     ("", []), ("\r", []), ('"a, ""b""\nc",1', ['a, "b"\nc']), ('"a\r\nb",1', ["a\nb"]), ("a\0b,1", ["a\0b"]), ("a'b\"c,1", ["a'b\"c"]), ("in,1\r", ["in"]), ('"in","1"', ["in"]), (" in ,1", [" in "]),
 ]  # fmt: skip
 
@@ -50,7 +55,85 @@ def test_csv(read: Read, bad: str | bytes, middle: list[Any]) -> None:
         ("a.csv", 'text,n\n"one', [(0, "invalid_csv")]),
         ("a.csv.gz", gzip.compress(b'text,n\none,1\n"cut\noff', mtime=0)[:-8], ["one", (1, "truncated_file")]),
         ("a.csv.gz", gzip.compress(b"te", mtime=0)[:-4], [(-1, "truncated_file")]),
+        ("a.csv", 'text\n"' + "line of a law\n" * 200 + '"\nlast\n', [(0, "record_too_long"), "last"]),
+        ("a.csv", 'text\n"' + "line of a law\n" * 200, [(0, "invalid_csv"), *["line of a law"] * 199]),
+        ("a.csv.gz", gzip.compress(b'text\none\n"' + b"line of a law\n" * 200, mtime=0)[:-8], ["one", (1, "record_too_long"), (2, "truncated_file")]),
     ],
 )  # fmt: skip
 def test_csv_files(read: Read, name: str, data: str | bytes, found: list[Any]) -> None:
     assert read(name, data, max_record_bytes=1500) == found
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [("text,n,n", ["n", "n.1"]), ("n,text,n,n", ["n", "n.1", "n.2"]), ("text,n,n,n.1", ["n", "n.2", "n.1"]), ("text,n.1,n,n", ["n.1", "n", "n.2"]), ("text,,", ["", ".1"]), ("text,n, n ", ["n", "n.1"])],
+)  # fmt: skip
+def test_columns_of_one_name_are_all_kept(
+    items_of: ItemsOf, tmp_path: Path, header: str, names: list[str]
+) -> None:
+    at = [name.strip() for name in header.split(",")].index("text")
+    values = [f"value {i}" for i in range(len(names))]
+    row = [*values[:at], "a law", *values[at:]]
+    (item,) = items_of(tmp_path / "a.csv", f"{header}\n{','.join(row)}\n")
+    assert isinstance(item, Record) and item.metadata == dict(zip(names, values, strict=True))
+
+
+def test_of_two_columns_of_one_name_the_first_is_meant(items_of: ItemsOf, tmp_path: Path) -> None:
+    (item,) = items_of(tmp_path / "a.csv", "id,text,id\nfirst,a law,second\n", id_field="id")
+    assert isinstance(item, Record) and (item.own_id, item.metadata) == ("first", {"id.1": "second"})
+
+
+def short(items: list[Record | Reject]) -> list[Any]:
+    return [item.text if isinstance(item, Record) else item.reason for item in items]
+
+
+@given(
+    st.lists(
+        st.sampled_from(['"', '"', '""', "\n", "\n", "\r\n", ",", "x", "é", "yy", '"a\nb"', "z" * 12]), max_size=60
+    ),
+    st.integers(1, 40),
+)  # fmt: skip
+def test_a_limit_costs_no_row_but_the_long_ones(
+    items_of: ItemsOf, tmp_path_factory: Any, pieces: list[str], limit: int
+) -> None:
+    """Whatever the quotes, and wherever the blocks end: the same rows are there, and the same are broken."""
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    data = "text\n" + "".join(pieces)
+    whole = short(items_of(path, data))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(files, "BLOCK_BYTES", 7)
+        bounded = short(items_of(path, data, max_record_bytes=limit))
+    if whole == ["empty_file"] or limit < len("text"):
+        return
+    assert len(bounded) == len(whole)
+    assert all(found in (expected, "record_too_long") for found, expected in zip(bounded, whole, strict=True))
+    assert bounded == whole or limit < len(data.encode())
+
+
+@pytest.mark.parametrize(
+    "unit", ['"a\n', 'a,"\n', 'a,"""b\n', '"\n', 'a,""\n', 'x"y\n', 'x","\n', '"",""""\n', '","\n', '"' + "x" * 700 + "\n", ("x" * 700 + '","\n')]
+)  # fmt: skip
+def test_what_quotes_cost_is_as_the_size(read: Read, unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def given_lines(size: int) -> int:
+        """Lines fed to csv, and pieces looked at ahead."""
+        total = 0
+        give, follow = csv_reader._Lines.__next__, csv_scout.Scout._follow
+
+        def counted(lines: Any) -> str:
+            nonlocal total
+            total += 1
+            return give(lines)
+
+        def followed(scout: Any, state: Any, piece: bytes) -> Any:
+            nonlocal total
+            total += 1
+            return follow(scout, state, piece)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(csv_reader._Lines, "__next__", counted)
+            patch.setattr(csv_scout.Scout, "_follow", followed)
+            read("a.csv", "text,n\n" + unit * (size // len(unit)), max_record_bytes=5_000)
+        return total
+
+    small, large = given_lines(20_000), given_lines(80_000)
+    assert large < 6 * small
