@@ -16,7 +16,7 @@ from corpus.json_file import read_json
 from corpus.lake import Lake, Manifest, now_utc
 from corpus.names import Resolved
 from corpus.process import is_alive
-from corpus.run_rows import json_lines, latest_attempts
+from corpus.run_rows import checkpoint_rows, json_lines, latest_attempts
 
 # ── runs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -40,23 +40,20 @@ def source_licenses(lake: Lake) -> dict[str, str]:
 def base_run(lake: Lake, lineage: Mapping[str, Any]) -> Resolved | None:
     """The run of this lake, and its step, whose weights a run started from; None for new weights and for a model from elsewhere.
 
-    A name without a version may have moved since, so what it stands for now must have those weights.
+    A name may have moved since, and a version's run may be another, so what it stands for now must have those weights.
     """
-    from app.training import model_folder
-    from quality.language_model import hash_weights
-
     name, weights = lineage.get("base", ""), lineage.get("identity", {}).get("base", {}).get("weights_sha256")
     if weights is None:
         return None
     try:
         found = names.resolve(lake, name, "run")
-        if found.kind != "run":
-            return None
-        if "@" not in name and hash_weights(model_folder(lake, found.id, found.step)) != weights:
-            return None
-    except (UnknownName, ConfigError):
+    except UnknownName:
         return None
-    return found
+    if found.kind != "run":
+        return None
+    committed = {row["step"]: row["weights_sha256"] for row in checkpoint_rows(lake.runs / found.id)}
+    step = found.step if found.step is not None else max(committed, default=0)
+    return found if committed.get(step) == weights else None
 
 
 def run_status(lake: Lake, run_id: str) -> dict[str, Any]:
@@ -165,14 +162,14 @@ def owners_of(lake: Lake, artifact: Manifest) -> list[str]:
 
 
 def list_things(lake: Lake, kind: str | None = None) -> list[dict[str, Any]]:
-    """Names, ids and sizes of artifacts and runs, of one kind or of all."""
-    kinds = [kind] if kind else list(names.ARTIFACT_KINDS)
-    if kind and kind not in names.ARTIFACT_KINDS:
+    """Names, ids and sizes of artifacts, runs and aliases, of one kind or of all."""
+    kinds = (*names.ARTIFACT_KINDS, "alias")
+    if kind and kind not in kinds:
         raise ConfigError(
-            f"there is nothing of kind {kind!r}.{did_you_mean(kind, names.ARTIFACT_KINDS)} The kinds are {', '.join(names.ARTIFACT_KINDS)}."
+            f"there is nothing of kind {kind!r}.{did_you_mean(kind, kinds)} The kinds are {', '.join(kinds)}."
         )
     rows = []
-    for each in kinds:
+    for each in (one for one in names.ARTIFACT_KINDS if kind in (None, one)):
         owners: dict[str, list[str]] = {}
         for fact in all_attached(lake, each):
             label = f"{fact['claim']}" + (f"/{fact['key']}" if fact["key"] else "")

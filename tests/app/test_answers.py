@@ -124,6 +124,17 @@ def test_the_size_of_token_shards_is_that_of_their_tokens(small_lake: Path) -> N
         assert row["bytes"] > 2 * sum(tally["tokens"] for tally in tallies)
 
 
+def test_aliases_are_a_kind_of_their_own(small_lake: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    lake = Lake.open(tmp_path / "lake", create=False)
+    assert json.loads(tilth("ls", "alias", "--json", "--lake", lake.root).out) == []
+    run = names.resolve(lake, "small/replay-30", "run").id
+    names.move_alias(lake, "small", names.CHAMPION, run, 4, "small@1/replay-30/4")
+    (row,) = json.loads(tilth("ls", "alias", "--json", "--lake", lake.root).out)
+    assert (row["kind"], row["id"]) == ("alias", run) and "small/champion" in row["names"]
+    assert row in json.loads(tilth("ls", "--json", "--lake", lake.root).out)
+
+
 def test_sql_that_is_wrong_is_one_line(small_lake: Path) -> None:
     for query, word in [
         ("SELECT nope FROM documents", "nope"),

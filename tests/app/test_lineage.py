@@ -12,6 +12,7 @@ import pytest
 from app.lineage import lineage_of_step
 from corpus import names
 from corpus.lake import Lake
+from corpus.run_rows import checkpoint_rows
 from tests.app.command import tilth
 
 
@@ -42,6 +43,8 @@ def chained(small_lake: Path, tmp_path: Path) -> Lake:
     shutil.copytree(first, later)
     told = json.loads((later / "lineage.json").read_text("utf-8"))
     told |= {"run_id": later.name, "name": "later", "recipe": "small@1", "base": "small@1/replay-00/2"}
+    (weights,) = [row["weights_sha256"] for row in checkpoint_rows(first) if row["step"] == 2]
+    told["identity"]["base"]["weights_sha256"] = weights
     (later / "lineage.json").write_text(json.dumps(told), "utf-8")
     return lake
 
@@ -79,16 +82,17 @@ def test_a_step_says_what_its_run_started_from(chained: Lake) -> None:
     assert "started from new weights" in text and found["base_id"] is None
 
 
-def test_a_name_that_moved_since_is_not_taken_for_the_base(chained: Lake) -> None:
-    """A base that is written without a version is one only if it has the weights that the run started from."""
+@pytest.mark.parametrize("name", ["small/base", "small@1/base"])
+def test_a_name_that_stands_for_other_weights_is_not_taken_for_the_base(chained: Lake, name: str) -> None:
+    """A name moves, and a version's run may be another one now: it has to have the weights that the run started from."""
     path = chained.runs / ("e" * 32) / "lineage.json"
     told = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps({**told, "base": "small/base"}), "utf-8")
-    base = read_by(chained, "small/base", 4)[0]
-    assert went_on(chained, base)["later"] == "small/base"
-    told["identity"]["base"]["weights_sha256"] = "0" * 64
-    path.write_text(json.dumps({**told, "base": "small/base"}), "utf-8")
-    assert "later" not in went_on(chained, base)
+    document = read_by(chained, "small/base", 4)[0]
+    rows = checkpoint_rows(chained.runs / run_id(chained, "small/base"))
+    for weights, taken in ((rows[-1]["weights_sha256"], True), (rows[0]["weights_sha256"], False)):
+        told["identity"]["base"]["weights_sha256"] = weights
+        path.write_text(json.dumps({**told, "base": name}), "utf-8")
+        assert ("later" in went_on(chained, document)) is taken
 
 
 def test_a_run_that_goes_on_has_read_what_its_metrics_say_in_both_directions(

@@ -81,7 +81,7 @@ def test_what_a_guard_stopped_is_said_and_not_called_done(
         for fact in names.attached(lake, first, kind):
             names.attach(lake, second, kind, fact["id"], fact["key"])
     snapshot = lake.get("snapshot", fact["id"])
-    record_guards(lake, second, snapshot, "prose lost 12 of 70" if stops else "")
+    record_guards(lake, second, snapshot, "a guard stopped it: prose lost 12 of 70" if stops else "")
 
     def look() -> tuple[str, bool, str]:
         test = opened(lake.root, "overview", recipe="small", version="2")
