@@ -3,8 +3,9 @@
 Nothing outside the file is ever read, and entities that expand others are refused. After a place that is not well-formed the
 next element of the record's name is looked for, so one broken record costs one record. So does a refused entity.
 
-A record that lacks its end swallows those after it. What was fed since a record began is therefore held, and looked through
-again where it turns out to be broken, or is so long that it must be let go of while another seems to begin inside of it.
+A record that lacks its end swallows those after it. What was fed since a record began is therefore held, and it is known which
+records ended inside of which that did not: where one turns out to be broken, or holds others for too long, each open one is a
+reject, and those that ended in them are read once more. All that is fed is so fed a few times at most.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from __future__ import annotations
 import codecs
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from xml.parsers import expat
 
 from corpus.files import Content
 from corpus.records import Item, Reading, Reject
+from corpus.xml_held import HeldBytes
 from corpus.xml_paths import parse_path
-from corpus.xml_records import CONTROL, NOT_TEXT, RecordCollector, Refused
+from corpus.xml_records import CONTROL, NOT_TEXT, Level, Overgrown, RecordCollector, Refused
 
 _SLICE = (
     16 << 10
@@ -28,6 +31,10 @@ _MAX_TAG = 1 << 20  # bytes of one tag, attributes and all; expat keeps an unfin
 _MAX_ENTITY = 64  # characters that an entity of the file's own may stand for: a sign or a name, not a bomb
 _MAX_ERRORS = 100_000
 _MAX_NAME = 256  # bytes of a tag up to the end of its name
+_AROUND = b"<tilth>"  # stands around a piece of a document
+_DOCUMENT = re.compile(rb"<\?xml\s")
+_COMMENT, _HIDING_ENDS = re.compile(b"<!--"), re.compile(rb"-->|\]\]>")
+_WHOLE_TAG = re.compile(rb"""<(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
 _MIN_LIMIT = 1 << 20  # bytes; a record of a shorter limit may have this much of markup all the same
 # Bytes that may be looked through again after damage, for each byte that lies before it and each that a record may have: the
 # work stays linear in the file, and damage in one place leaves enough for the next.
@@ -80,7 +87,9 @@ def _encoding(head: bytes) -> str | None:
         return "utf-16"
     if head[:2] in (b"<\0", b"\0<"):
         return "utf-16-le" if head[0] else "utf-16-be"
-    declared = _DECLARATION.match(head.removeprefix(codecs.BOM_UTF8).lstrip())
+    if head.startswith(codecs.BOM_UTF8):
+        return "utf-8"
+    declared = _DECLARATION.match(head.lstrip())
     name = declared[1].decode().lower() if declared else "utf-8"
     if re.match(r"u(tf|cs)[-_]?(16|32|2|4)", name):
         return "utf-8"  # the declaration was read as bytes, so it is not what it says
@@ -107,6 +116,8 @@ def _without_controls(data: bytes) -> bytes:
 
 # ── documents ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+Step = Callable[[], None]
+
 
 class _XmlStream:
     """Bytes in, finished records out. One expat parser at a time; another after damage or for a further document."""
@@ -114,27 +125,33 @@ class _XmlStream:
     def __init__(self, reading: Reading):
         self._path = parse_path(reading.text_field)
         self._next_record = _tag_of(self._path.last)
-        self._collector = RecordCollector(reading, lambda: self._parser.CurrentByteIndex)
-        self._max_bytes, limit = reading.max_record_bytes, max(reading.max_record_bytes, _MIN_LIMIT)
+        self._sought = _or_comment(self._next_record) if self._next_record else _DOCUMENT
+        limit = max(reading.max_record_bytes, _MIN_LIMIT)
         self._max_reach, self._may_reread = 2 * limit, _REREAD * limit
-        self._waiting: deque[bytes] = deque()  # what was fed, and is to be looked at again
-        self._held = _Held()
+        self._collector = RecordCollector(reading, lambda: self._parser.CurrentByteIndex, self._max_reach)
+        self._waiting: deque[bytes | Step] = deque()  # what is to be read again, and what to do in between
+        self._held = HeldBytes()
         self._parser: Any = None
-        self._above: tuple[str, ...] = ()  # the elements that the document at hand is taken to be in
         self._errors = 0
         self._carry = b""
+        self._in_comment = False  # one between records, too long to be fed
+        self._told_of_end = False
         self.stopped = False
-        self._open_parser()
+        self._open_document()
 
     def feed(self, data: bytes) -> Iterator[Item]:
         """The records that end in this slice, or in what waits."""
         self._waiting.append(data)
         while self._waiting and not self.stopped:
-            data = self._waiting.popleft()
-            if self._parser is None:
-                self._seek(data)
-            elif data:
-                self._parse(data)
+            step = self._waiting.popleft()
+            if not isinstance(step, bytes):
+                step()
+            elif self._parser is None:
+                self._seek(step)
+            elif self._in_comment:
+                self._seek_end_of_comment(step)
+            elif step:
+                self._parse(step)
             yield from self._drain()
 
     def finish(self, damage: str | None) -> Iterator[Item]:
@@ -147,6 +164,8 @@ class _XmlStream:
             else:
                 self._parse(b"", final=True)
             yield from self.feed(b"")
+        if not (self.stopped or self._told_of_end) and self._carry.rfind(b"<") > self._carry.rfind(b">"):
+            self._reject("truncated_file")
         nothing = not self._collector.count and self._collector.met_element
         yield from self._drain()
         if nothing:
@@ -156,95 +175,226 @@ class _XmlStream:
         found, self._collector.ready = self._collector.ready, []
         return found
 
-    def _open_parser(self) -> None:
-        self._collector.begin_document(self._above)
-        self._held.clear()
-        parser = expat.ParserCreate("utf-8")
+    def _open_document(self) -> None:
+        self._open_parser()
+
+    def _open_fragment(self) -> None:
+        """What follows is a piece of a document, from a record's tag on; its elements stand side by side."""
+        self._open_parser(_AROUND, self._path.above)
+
+    def _open_parser(self, around: bytes = b"", above: tuple[str, ...] = ()) -> None:
+        collector, parser = self._collector, expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.UseForeignDTD(True)  # so that HTML's names (&nbsp;) are skipped entities instead of errors
-        parser.StartElementHandler, parser.EndElementHandler = self._collector.start, self._collector.end
-        parser.CharacterDataHandler = self._collector.text
-        parser.SkippedEntityHandler = self._collector.skipped_entity
+        if hasattr(parser, "SetReparseDeferralEnabled"):
+            parser.SetReparseDeferralEnabled(False)  # what is put off looks like a tag without its end
+        parser.Parse(around)
+        parser.StartElementHandler, parser.EndElementHandler = collector.start, collector.end
+        parser.CharacterDataHandler = collector.text
+        parser.CommentHandler, parser.StartCdataSectionHandler = collector.comment, collector.start_section
+        parser.EndCdataSectionHandler = collector.end_section
+        parser.SkippedEntityHandler = collector.skipped_entity
         parser.EntityDeclHandler, parser.ExternalEntityRefHandler = _check_entity, _refuse_entity
         self._parser = parser
+        collector.begin_document(above)
+        self._held.clear(len(around))
+
+    def _close_parser(self) -> None:
+        """The next record is looked for."""
+        self._parser, self._carry = None, b""
 
     def _parse(self, data: bytes, final: bool = False) -> None:
-        parser, held = self._parser, self._held
+        parser, held, collector = self._parser, self._held, self._collector
         held.add(data)
         try:
             parser.Parse(data, final)
+        except Overgrown:
+            return self._outgrow(parser.CurrentByteIndex)
         except Refused as refused:
-            return self._pass_over(refused.reason, parser.CurrentByteIndex)
+            return self._pass_over(refused.reason, refused.place or parser.CurrentByteIndex)
         except expat.ExpatError as error:
             return self._recover(error.code, parser.ErrorByteIndex)
-        if held.fed - parser.CurrentByteIndex > _MAX_TAG + _SLICE:
-            return self._recover(0, held.fed)
-        if not self._collector.in_record:
-            held.keep_from(parser.CurrentByteIndex)  # a tag that began may be a further document's
-        elif held.fed - self._collector.began > self._reach():
-            self._check_length()
+        place = parser.CurrentByteIndex
+        if held.fed - place > _MAX_TAG + _SLICE:
+            return self._pass_over_token(place)
+        if not collector.in_record:
+            held.keep_from(place)  # a tag that began may be a further document's
+        elif held.fed - collector.began > self._reach():
+            self._check_length(place)
         else:
-            held.keep_from(self._collector.began)
+            held.keep_from(collector.began)
         if final:
-            self._parser = None
+            self._close_parser()
+
+    def _seek(self, data: bytes) -> None:
+        """Begin at the next record's tag, or a comment that may hide some; where any root is a record, at the next document."""
+        data = self._carry + data
+        found = self._sought.search(data)
+        if found is None:
+            self._carry = data[-_MAX_NAME:]
+            return
+        self._carry = b""
+        (self._open_fragment if self._next_record else self._open_document)()
+        self._waiting.appendleft(data[found.start() :])
+
+    def _seek_end_of_comment(self, data: bytes) -> None:
+        """What of a slice is in the comment is not fed to the parser, which knows of its beginning."""
+        data = self._carry + data
+        found = data.find(b"--")
+        self._carry = data[-1:] if found < 0 else b""
+        if found >= 0:
+            self._in_comment = False
+            self._waiting.appendleft(data[found:])
 
     # ── damage ──
 
-    def _reach(self) -> int:
-        """How long a record may be that holds others: the less is left to look through again, the shorter."""
-        left = self._may_reread + _REREAD * self._collector.began
-        return max(_SLICE, min(self._max_reach, left // 4))
-
-    def _check_length(self) -> None:
-        """A record beyond the reach lacks its end if another seems to begin in it; else it is only long, and let go of."""
-        held = self._held
-        nested = held.find(self._next_record, self._collector.began + 1) if self._next_record else None
-        if nested is None:
-            held.keep_from(held.fed - _MAX_NAME)
+    def _recover(self, code: int, place: int) -> None:
+        """After an error at a byte: a further document, or else the next place where a record begins."""
+        collector, held = self._collector, self._held
+        if code in _AFTER_ROOT:
+            self._go_on(self._inside("truncated_file"), self._open_document, place)
+        elif code == _NO_ELEMENTS and not collector.in_element:
+            self._close_parser()
+        elif code in _CUT_OFF:
+            self._meet_end()
+            told = code != _NO_ELEMENTS or not self._errors
+            self._fail("truncated_file" if told or collector.in_record else None, held.fed)
         else:
-            length = held.fed - self._collector.began
-            self._reject("record_too_long" if length > self._max_bytes else "invalid_xml")
-            self._go_on(held.fed, nested)
+            told = not self._errors or self._is_loss(held.find_last(b"<", place), place)
+            self._fail("invalid_xml" if told or collector.in_record else None, place)
+
+    def _fail(self, reason: str | None, place: int) -> None:
+        """What cannot be read up to a place is in records, or between them; later errors there may be the first one's."""
+        if reason and self._collector.in_record:
+            self._break(reason, place)
+        else:
+            self._reject(reason)
+            self._go_on([], self._close_parser, place)
+
+    def _is_loss(self, token: int, place: int) -> bool:
+        """Whether what begins at `token`, and is in error at a place, is a record's tag, or hides records."""
+        held = self._held
+        if self._collector.in_section:
+            return True
+        if held.match(_COMMENT, token):
+            return held.find(_HIDING_ENDS, token, place) is None
+        ended = held.match(_WHOLE_TAG, token)
+        is_record = self._next_record is not None and held.match(self._next_record, token) is not None
+        return is_record and not (ended and ended <= place)
 
     def _pass_over(self, reason: str, place: int) -> None:
         """After what is refused the next record is looked for, by a parser that knows none of the file's own entities.
 
         What is refused in the file's own declarations costs no record; one that uses them is refused in its turn.
         """
-        in_record, of_entity = self._collector.in_record, reason == "xml_entity"
-        if self._next_record is None or not (in_record or of_entity):
-            return self._stop(reason)
-        self._reject(reason if in_record else None)
+        of_entity = reason == "xml_entity"
         self._collector.entities_refused |= of_entity
-        # what lies too deep in a record was seen by then, and is no record of its own
-        look_back = in_record and reason != "nested_too_deep"
-        self._go_on(place, self._collector.began + 1 if look_back else place)
+        if self._collector.in_record:
+            self._break(reason, place, hidden=False)
+        elif of_entity or reason == "truncated_file":
+            self._fail(None if of_entity and self._next_record else reason, place)
+        else:
+            self._stop(reason)
 
-    def _recover(self, code: int, place: int) -> None:
-        """After an error at a byte: a further document, or else the next place where a record begins.
-
-        That place is looked for from the beginning of the record at hand: if its end is what is missing, the records
-        after it seemed to be inside of it.
-        """
-        if code in _AFTER_ROOT:
-            self._look_again(place)
-            return self._open_parser()
-        in_record = self._collector.in_record
-        if code == _NO_ELEMENTS and not self._collector.met_element:
-            self._parser = None
+    def _pass_over_token(self, place: int) -> None:
+        """What begins at a place is longer than a tag may be. A comment between records may."""
+        held, in_record = self._held, self._collector.in_record
+        if held.match(_COMMENT, place) and not in_record:
+            self._in_comment = not held.ends_with(b"-")
             return
-        reason = "truncated_file" if code in _CUT_OFF else "invalid_xml"
-        # later errors between records are the first one's
-        self._reject(reason if in_record or not self._errors else None)
-        if code in _CUT_OFF and not in_record:
-            place = self._held.fed  # what the end of the file cuts off, such as a comment, holds no record
-        self._go_on(place, self._collector.began + 1 if in_record else place)
+        told = in_record or not self._errors or self._is_loss(place, held.fed)
+        self._fail("record_too_long" if told else None, held.fed)
+
+    def _reach(self) -> int:
+        """How long a record may be that holds others: the less is left to look through again, the shorter."""
+        left = self._may_reread + _REREAD * self._collector.began
+        return max(_SLICE, min(self._max_reach, left // 4))
+
+    def _check_length(self, place: int) -> None:
+        """A record beyond the reach lacks its end if others are in it, or seem to be; else it is only long, and let go of."""
+        held, collector = self._held, self._collector
+        length = held.fed - collector.began
+        if collector.holds_others:
+            self._outgrow(held.fed)
+        elif self._next_record and held.find(self._next_record, collector.began + 1) is not None:
+            self._break("record_too_long" if length > collector.max_bytes else "invalid_xml", held.fed)
+        else:
+            held.cut(min(place, held.fed - _MAX_NAME))
+
+    def _outgrow(self, place: int) -> None:
+        """Records that hold others for too long are given up: those that began in the first half of what they hold.
+
+        So half of it is read again at most, and the work stays linear.
+        """
+        levels = self._collector.open
+        half = levels[0].began + min(self._max_reach, place - levels[0].began) // 2
+        num_lost = sum(level.began < half for level in levels)
+        if num_lost == len(levels):
+            self._break("record_too_long", place)
+        else:
+            steps = self._inside("record_too_long", num_lost)
+            self._go_on(steps, self._open_fragment, levels[num_lost].began)
+
+    def _break(self, reason: str, place: int, hidden: bool = True) -> None:
+        """The records at hand cannot be read, for what was met up to a place.
+
+        The next one is looked for after the last that ended inside of them: what is not closed may hide it.
+        """
+        steps = self._inside(reason)
+        last = self._collector.open[-1]
+        found = self._find_hidden(last, place) if hidden else None
+        if found is not None and self._next_record:
+            if place - found <= self._may_reread + _REREAD * found:
+                self._may_reread -= place - found
+                place = found
+            else:
+                steps += [partial(self._reject, reason)] * self._held.count(self._next_record, found, place)
+        self._go_on(steps, self._close_parser, place)
+
+    def _find_hidden(self, level: Level, place: int) -> int | None:
+        """Where a record seems to begin that the parser has not seen, before a place."""
+        held = self._held
+        back = held.end_of(level.last, level.last_end) if level.last else level.began + 1
+        if self._collector.hid >= back:
+            back = held.find(_HIDING_ENDS, self._collector.hid) or back
+        return held.find(self._next_record, back, place) if self._next_record else None
+
+    def _inside(self, reason: str, num_lost: int | None = None) -> list[bytes | Step]:
+        """Of each record that is open a reject, and of those that ended in it the bytes, to be read once more.
+
+        Of elements nested too deep, none of which ended, the outermost and the innermost stand for all.
+        """
+        levels = self._collector.open[:num_lost]
+        ended = any(level.last for level in levels)
+        if reason == "nested_too_deep" and not ended:
+            levels = [levels[0], *levels[1:][-1:]]
+        steps: list[bytes | Step] = [self._open_fragment] if ended else []
+        for level in levels:
+            steps.append(partial(self._reject, reason))
+            if level.last:
+                end = self._held.end_of(level.last, level.last_end)
+                steps += self._held.between(level.first, end, _SLICE)
+        return steps
+
+    def _go_on(self, steps: list[bytes | Step], then: Step, place: int) -> None:
+        """After some steps what was fed from a place on is read again; what is before it is done with."""
+        if self._errors > _MAX_ERRORS:
+            return self._stop("corrupt_file")
+        self._in_comment = False
+        self._may_reread += _REREAD * place
+        self._waiting.extendleft(reversed([*steps, then, *self._held.after(place)]))
+
+    def _meet_end(self) -> None:
+        self._told_of_end = True
+        self._collector.no_section_ends |= self._collector.in_section
 
     def _cut_off(self, damage: str) -> None:
         """After what is not there a record without its end may be at hand, or one that ends where the damage begins."""
-        in_record, place = self._collector.in_record, self._held.fed
-        self._reject(damage if in_record else None)
-        self._go_on(place, self._collector.began + 1 if in_record else place)
+        self._meet_end()
+        if self._collector.in_record:
+            self._break(damage, self._held.fed)
+        else:
+            self._close_parser()
 
     def _reject(self, reason: str | None) -> None:
         """Count an error, which may be that of a record."""
@@ -256,75 +406,16 @@ class _XmlStream:
         self._collector.reject(reason)
         self.stopped = True
 
-    def _go_on(self, place: int, back: int) -> None:
-        """Look for the next record from `back` where that is held and may be looked through again, else from `place`."""
-        if self._errors > _MAX_ERRORS:
-            return self._stop("corrupt_file")
-        if self._held.holds(back) and place - back <= self._may_reread + _REREAD * back:
-            self._may_reread -= place - back
-            place = back
-        self._look_again(max(place, 1))
-        self._parser = None
 
-    def _look_again(self, place: int) -> None:
-        """What was fed from a place on waits; what is before it is done with."""
-        self._may_reread += _REREAD * place
-        self._waiting.extendleft(reversed(self._held.after(place)))
-
-    def _seek(self, data: bytes) -> None:
-        """Begin a document at the next record's tag, if it is in this slice."""
-        if self._next_record is None:
-            return
-        data = self._carry + data
-        found = self._next_record.search(data)
-        if found is None:
-            self._carry = data[-_MAX_NAME:]
-            return
-        self._carry, self._above = b"", self._path.above
-        self._open_parser()
-        self._waiting.appendleft(data[found.start() :])
+def _or_comment(tag: re.Pattern[bytes]) -> re.Pattern[bytes]:
+    return re.compile(tag.pattern + b"|" + _COMMENT.pattern)
 
 
 def _tag_of(name: str) -> re.Pattern[bytes] | None:
     """The beginning of an element's tag, with any prefix; None where any element is meant."""
     if name in ("", "*"):
         return None
-    return re.compile(rb"<(?:[\w.-]+:)?" + re.escape(name.encode()) + rb"(?=[\s/>])")
-
-
-class _Held:
-    """The bytes of the document from the record at hand on, in the slices that were fed."""
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self._slices: deque[bytes] = deque()
-        self._first = self.fed = 0  # the place of the first byte held, and of the end
-
-    def add(self, data: bytes) -> None:
-        self._slices.append(data)
-        self.fed += len(data)
-
-    def keep_from(self, place: int) -> None:
-        """Let go of the slices before the one in which a place is."""
-        while self._slices and self._first + len(self._slices[0]) <= place:
-            self._first += len(self._slices.popleft())
-
-    def holds(self, place: int) -> bool:
-        return self._first <= place
-
-    def after(self, place: int) -> list[bytes]:
-        """What was fed from a place on, as far as it is held."""
-        self.keep_from(place)
-        first, *others = self._slices or [b""]
-        return [first[max(0, place - self._first) :], *others]
-
-    def find(self, pattern: re.Pattern[bytes], place: int) -> int | None:
-        """Where a pattern is first met at a place held or after it."""
-        start = max(place, self._first)
-        found = pattern.search(b"".join(self._slices), start - self._first)
-        return found and self._first + found.start()
+    return re.compile(rb"<(?:[^\s<>/:=&'\"]+:)?" + re.escape(name.encode()) + rb"(?=[\s/>])")
 
 
 def _check_entity(name: str, is_parameter: bool, value: str | None, *_place: Any) -> None:

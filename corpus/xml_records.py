@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from html.entities import html5
 from typing import Any
 
@@ -11,29 +12,45 @@ from corpus.xml_paths import XmlPath, parse_path
 from corpus.xml_text import TextJoiner, kinds_of
 
 MAX_DEPTH = 1000
+_MIN_ATTRIBUTES = (
+    2 << 20
+)  # characters that the attributes of open elements may have, however short a record must be
 # Noncharacters that XML admits: they stand for what was replaced, and reject the record that they are in.
 NOT_TEXT, CONTROL = "\ufdd0", "\ufdd1"
 
 
 class Refused(Exception):
-    """The document is not read on; `reason` is the reject's."""
+    """The document is not read on from a place (0: from after what is refused); `reason` is the reject's."""
 
-    def __init__(self, reason: str):
+    def __init__(self, reason: str, place: int = 0):
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.place = reason, place
+
+
+class Overgrown(Exception):
+    """The record at hand holds others for longer than it may, so it seems to lack its end."""
+
+
+@dataclass(slots=True)
+class Level:
+    """An open element that is a record or, inside of one, would be if that one lacked its end. Places are in bytes."""
+
+    depth: int
+    began: int
+    first: int = 0  # where the first of those that ended directly in it began
+    last: int = 0  # and the last (0: there is none), and where its end was told
+    last_end: int = 0
 
 
 class RecordCollector:
     """Takes expat's events; finished records wait in `ready`. Nested matches belong to the outermost one."""
 
-    def __init__(self, reading: Reading, where: Callable[[], int]):
-        """`where` says at which byte of its document the element that begins now stands."""
-        self._where = where
-        self._path, self._maker, self._max_bytes = (
-            parse_path(reading.text_field),
-            RecordMaker(reading),
-            reading.max_record_bytes,
-        )
+    def __init__(self, reading: Reading, where: Callable[[], int], max_reach: int):
+        """`where` says at which byte of its document an event stands; `max_reach` how long a record may be that holds others."""
+        self._where, self._max_reach = where, max_reach
+        self._path, self._maker = parse_path(reading.text_field), RecordMaker(reading)
+        self.max_bytes = reading.max_record_bytes
+        self._max_attributes = max(self.max_bytes, _MIN_ATTRIBUTES)
         self._kinds, self._all_attributes = kinds_of(tuple(reading.inline)), reading.metadata == "all"
         self._excluded = [parse_path(path) for path in reading.exclude]
         wanted = [reading.id_field, reading.url_field, reading.date_field, *reading.metadata_fields]
@@ -45,14 +62,18 @@ class RecordCollector:
         self.ready: list[Item] = []
         self.count = 0
         self.entities_refused = False
+        self.no_section_ends = False  # no CDATA section that begins from here on
         self.begin_document(())
 
     def begin_document(self, above: tuple[str, ...]) -> None:
         """A document begins, or a piece of one whose elements above are taken to be `above`."""
         self._names, self._attributes = list(above), [dict[str, str]() for _ in above]
+        self._level = self._top = len(above)  # how deep the innermost element lies
+        self._attributes_size = 0
         self._depth = 0  # of the record's element; 0 outside of records
-        self.began = 0  # the byte where the record's element stands in its document
-        self.met_element = False
+        self.open: list[Level] = []
+        self.in_section = self.met_element = False
+        self.hid = 0  # where the last comment stands, or the end of the last CDATA section
         self._joiner: TextJoiner | None = (
             None  # None outside of records, in what is ignored, and in a record too long
         )
@@ -66,6 +87,19 @@ class RecordCollector:
     def in_record(self) -> bool:
         return self._depth > 0
 
+    @property
+    def in_element(self) -> bool:
+        return self._level > self._top
+
+    @property
+    def began(self) -> int:
+        """The byte where the record at hand begins in its document."""
+        return self.open[0].began
+
+    @property
+    def holds_others(self) -> bool:
+        return len(self.open) > 1 or self.open[0].last > 0
+
     def reject(self, reason: str) -> None:
         """The record at hand, or the next one, cannot be read."""
         self.ready.append(Reject(self.count, reason))
@@ -74,29 +108,45 @@ class RecordCollector:
     # ── events ──
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
+        name = tag.rpartition(":")[2] if ":" in tag else tag
+        self._level += 1
+        if self._level > MAX_DEPTH:
+            raise Refused("nested_too_deep", self._where())
+        if (
+            self._depth
+            and name == self._path.last
+            and self._path.matches((*self._path.above, name), attributes)
+        ):
+            self.open.append(Level(self._level, self._where()))
         if self._ignored:
             self._ignored += 1
             return
-        name = tag.rpartition(":")[2] if ":" in tag else tag
         names, joiner = self._names, self._joiner
         names.append(name)
         self._attributes.append(attributes)
+        if attributes:
+            self._count_attributes(attributes)
         self.met_element = True
-        if len(names) > MAX_DEPTH:
-            raise Refused("nested_too_deep")
         if joiner is not None:
             if (name in self._watched or self._watches_all) and any(map(self._matches, self._excluded)):
                 joiner = self._leave_out(joiner)
             if joiner is not None:
                 joiner.begin(name, attributes.get("xml:space"))
+                if joiner.size > self.max_bytes:
+                    self._joiner = None
         elif not self._depth and self._path.last in (name, "*", "") and self._path.matches(names, attributes):
             self._begin_record(name, attributes)
+
+    def _count_attributes(self, attributes: dict[str, str]) -> None:
+        self._attributes_size += _size(attributes)
+        if self._attributes_size > self._max_attributes:
+            raise Refused("record_too_long", self._where())
 
     def text(self, data: str) -> None:
         joiner = self._joiner
         if joiner is not None:
             joiner.add(data)
-            if joiner.size > self._max_bytes:
+            if joiner.size > self.max_bytes:
                 self._joiner = None
 
     def skipped_entity(self, name: str, is_parameter: bool) -> None:
@@ -110,7 +160,21 @@ class RecordCollector:
             raise Refused("xml_entity")
         self.text(html5.get(f"{name};", f"&{name};"))
 
+    def comment(self, _data: str) -> None:
+        self.hid = self._where()
+
+    def start_section(self) -> None:
+        if self.no_section_ends:
+            raise Refused("truncated_file", self._where())
+        self.in_section = True
+
+    def end_section(self) -> None:
+        self.in_section, self.hid = False, self._where()
+
     def end(self, _tag: str) -> None:
+        if self.open and self.open[-1].depth == self._level:
+            self._end_level()
+        self._level -= 1
         if self._ignored:
             self._ignored -= 1
             if self._ignored:
@@ -125,12 +189,22 @@ class RecordCollector:
         if depth == self._depth:
             self._end_record()
         self._names.pop()
-        self._attributes.pop()
+        if attributes := self._attributes.pop():
+            self._attributes_size -= _size(attributes)
+
+    def _end_level(self) -> None:
+        place, inner = self._where(), self.open[-1]
+        if place - self.began > self._max_reach and self.holds_others:
+            raise Overgrown
+        self.open.pop()
+        if self.open:
+            above = self.open[-1]
+            above.first, above.last, above.last_end = above.first or inner.began, inner.began, place
 
     # ── records ──
 
     def _begin_record(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth, self.began = len(self._names), self._where()
+        self._depth, self.open = self._level, [Level(self._level, self._where())]
         self._joiner = TextJoiner(self._kinds)
         self._joiner.begin(name, attributes.get("xml:space"))
         if self._all_attributes:
@@ -145,6 +219,9 @@ class RecordCollector:
             )
             if (value := next(holders, None)) is not None:
                 self._found[field] = value
+        self._joiner.size += _size(self._found)
+        if self._joiner.size > self.max_bytes:
+            self._joiner = None
 
     def _leave_out(self, joiner: TextJoiner) -> TextJoiner | None:
         """An excluded element begins: its text goes to a joiner of its own, or to none where no field can be in it."""
@@ -176,8 +253,11 @@ class RecordCollector:
         if self._joiner is None:
             return Reject(self.count, "record_too_long")
         text = self._joiner.text()
-        if NOT_TEXT in text:
-            return Reject(self.count, "invalid_utf8")
-        if CONTROL in text:
-            return Reject(self.count, "invalid_xml")
+        for mark, reason in ((NOT_TEXT, "invalid_utf8"), (CONTROL, "invalid_xml")):
+            if mark in text or any(mark in value for value in self._found.values()):
+                return Reject(self.count, reason)
         return self._maker.from_text(self.count, text, self._found)
+
+
+def _size(attributes: dict[str, str]) -> int:
+    return sum(map(len, attributes.values()))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from corpus import xml_reader as module
 from corpus.readers import Record, Reject
+from corpus.xml_held import HeldBytes
 
 Read = Callable[..., list[Any]]
 ItemsOf = Callable[..., list[Record | Reject]]
@@ -64,7 +65,7 @@ BOMB = "<!DOCTYPE r [<!ENTITY a 'ha'>" + "".join(f"<!ENTITY {y} '{f'&{x};' * 10}
         ("<!DOCTYPE r [<!ENTITY c '©'><!ENTITY pic SYSTEM 'a.gif' NDATA gif>]><r><s>&c; one</s></r>", ["© one"]),
         ("<r>" + "<a>" * 2000, [(0, "nested_too_deep")]),
         ("<r><s>one</s>" + "<a>" * 2000, ["one", (1, "nested_too_deep")]),
-        ("<r a='" + "x" * 3_000_000 + "'><s>one</s></r>", [(0, "invalid_xml"), "one"]),
+        ("<r a='" + "x" * 3_000_000 + "'><s>one</s></r>", [(0, "record_too_long"), "one"]),
         ("<r><s>one</s><s>tw", ["one", (1, "truncated_file")]),
         ("<r><s>one</s><s>tw</", ["one", (1, "truncated_file")]),
         ("<r><s>one</s><!-- <s>tw", ["one", (1, "truncated_file")]),
@@ -185,28 +186,33 @@ def test_many_broken_records_in_one_file_cost_themselves(read: Read) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["<doc>a law</doc>\n", "<doc>no end\n", "<doc>no end\n" + "<doc>a law</doc>\n" * 20, "<doc>", "<doc>a & b</doc>", "<doc><a>" * 50 + "</doc>"],
+    ["<doc>a law</doc>\n", "<doc>no end\n", "<doc>no end\n" + "<doc>a law</doc>\n" * 20, "<doc>", "<doc>a & b</doc>", "<doc><a>" * 50 + "</doc>", "<doc>no end\n<doc>a law</doc>\n", "<doc a=1>a & b</doc>", "<doc><p>no end<doc>a law</doc>"],
 )  # fmt: skip
 def test_what_damage_costs_is_as_the_size_of_the_file(
     read: Read, unit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counted in what is fed to a parser, which a copy stands for too."""
+    """Counted in what is fed to a parser, which a copy stands for too; and nothing that is good is the price."""
     monkeypatch.setattr(module, "_MIN_LIMIT", 50_000)
 
     def fed(size: int) -> int:
         total = 0
-        add = module._Held.add
+        add = HeldBytes.add
 
-        def count(held: module._Held, data: bytes) -> None:
+        def count(held: HeldBytes, data: bytes) -> None:
             nonlocal total
             total += len(data)
             add(held, data)
 
+        num_units = size // len(unit)
         with monkeypatch.context() as patch:
-            patch.setattr(module._Held, "add", count)
-            read(
-                "a.xml", "<r>\n<doc>no end\n" + unit * (size // len(unit)) + "</r>", text_field=".//doc", max_record_bytes=50_000
+            patch.setattr(HeldBytes, "add", count)
+            found = read(
+                "a.xml", "<r>\n<doc>no end\n" + unit * num_units + "</r>", text_field=".//doc", max_record_bytes=50_000
             )  # fmt: skip
+        assert found.count("a law") == unit.count("<doc>a law</doc>") * num_units
+        if "a law" in unit or "&" in unit:
+            num_broken = unit.count("<doc") - unit.count("<doc>a law</doc>")
+            assert len(found) - found.count("a law") == 1 + num_broken * num_units
         return total
 
     small, large = fed(300_000), fed(1_200_000)
