@@ -82,7 +82,7 @@ class Pii:
     regions: tuple[str, ...] = ("US", "GB", "IN")
 
     name: ClassVar[str] = "pii"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     reads: ClassVar[tuple[str, ...]] = ("doc_id", "text", *OWN_FIELDS)
 
     def __post_init__(self) -> None:

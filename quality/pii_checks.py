@@ -16,7 +16,7 @@ from stdnum import iban, luhn, numdb
 from stdnum.in_ import aadhaar, pan
 from stdnum.us import ssn
 
-from quality.pii_context import Candidate
+from quality.pii_context import ANY_PLACEHOLDER, Candidate
 
 Span = tuple[int, int]  # start, end in bytes
 
@@ -182,12 +182,6 @@ def check_ssn(candidate: Candidate) -> Iterator[Span]:
         yield candidate.start, candidate.end
 
 
-# Four hexadecimal digits, letters among them, in the column before or after: a table in code (`8ACC 8CAB 9084 9451 9593`).
-_HEX = rb"(?=[A-Fa-f]{0,3}[0-9])(?=[0-9]{0,3}[A-Fa-f])[0-9A-Fa-f]{4}"
-_HEX_BEFORE = re.compile(rb"(?<![0-9A-Za-z])" + _HEX + rb"[\s,]{1,2}\Z")
-_HEX_AFTER = re.compile(rb"[\s,]{1,2}" + _HEX + rb"(?![0-9A-Za-z])")
-
-
 def check_aadhaar(candidate: Candidate) -> Iterator[Span]:
     """Verhoeff; in one run of twelve digits only beside a word that says so, in three groups of four unless all read as years or stand in a table."""
     digits = candidate.digits()
@@ -199,6 +193,36 @@ def check_aadhaar(candidate: Candidate) -> Iterator[Span]:
         yield candidate.start, candidate.end
 
 
+_FEW_GROUPS = 4  # of the row that are looked at on either side
+_OF_TABLE = 2  # one group with letters may be a house, a room or a booking
+
+
 def _in_hex_table(candidate: Candidate) -> bool:
-    before = candidate.data[max(candidate.lo, candidate.start - 7) : candidate.start]
-    return bool(_HEX_BEFORE.search(before) or _HEX_AFTER.match(candidate.data, candidate.end, candidate.hi))
+    """Whether it stands in a row of groups of four hexadecimal digits, at least two of them with letters: a table in code
+    (`8ACC 8CAB 9084 9451 9593`), parted throughout as its own groups are.
+
+    A placeholder counts as such a group: it may be the account of which one was a part, and masking adds no evidence.
+    """
+    parts = set(re.findall(rb"[^0-9]+", candidate.raw()))
+    if len(parts) != 1:
+        return False
+    before, after = _row_patterns(parts.pop())
+    around = candidate.around(_FEW_GROUPS * 16)
+    rows = [found[0] for found in (before.search(around[0]), after.match(around[1])) if found]
+    return sum(len(_HEX_WITH_LETTER.findall(row)) for row in rows) >= _OF_TABLE
+
+
+_HEX_WITH_LETTER = re.compile(
+    rb"(?<![0-9A-Za-z])(?=[A-Fa-f]{0,3}[0-9])(?=[0-9]{0,3}[A-Fa-f])[0-9A-Fa-f]{4}|" + ANY_PLACEHOLDER
+)
+
+
+@lru_cache(maxsize=64)
+def _row_patterns(part: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """The groups before a candidate and after it, parted by `part`. Before and after them is nothing that an address is of."""
+    group, part = rb"(?:[0-9A-Fa-f]{4}|" + ANY_PLACEHOLDER + rb")", re.escape(part)
+    ends = rb"[\s\"()\[\]{}/,;]"
+    few = b"{1,%d}" % _FEW_GROUPS
+    before = rb"(?:(?<=" + part + rb")|(?<=" + ends + rb")|\A)(?:" + group + part + rb")" + few + rb"\Z"
+    after = rb"(?:" + part + group + rb")" + few + rb"(?:(?=" + part + rb")|(?=" + ends + rb")|\Z)"
+    return re.compile(before), re.compile(after)

@@ -39,11 +39,14 @@ _LABELS[_MASKED] = "masked"
 _REACH_BYTES = 64
 _NUM_WORDS = 6
 _LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS.values()))
-_ANY = rb"(?:" + b"|".join(re.escape(text.encode()) for text in PLACEHOLDERS.values()) + rb")"
-_PLACEHOLDER = re.compile(_ANY + rb"(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))")  # `x12` is an extension
+ANY_PLACEHOLDER = rb"(?:" + b"|".join(re.escape(text.encode()) for text in PLACEHOLDERS.values()) + rb")"
+_PLACEHOLDER = re.compile(ANY_PLACEHOLDER + rb"(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))")  # `x12` is an extension
 _JOIN = rb"(?:[ ./()+:-]|\xc2\xa0|\xe2\x80[\x90-\x93]){0,5}"  # at least what the kernel takes for a separator
-_PLACEHOLDER_BEFORE = {True: re.compile(_ANY + _JOIN + rb"\Z"), False: re.compile(_ANY + rb"\Z")}
-_PLACEHOLDER_AFTER = {True: re.compile(_JOIN + _ANY), False: re.compile(_ANY)}
+_PLACEHOLDER_BEFORE = {
+    True: re.compile(ANY_PLACEHOLDER + _JOIN + rb"\Z"),
+    False: re.compile(ANY_PLACEHOLDER + rb"\Z"),
+}
+_PLACEHOLDER_AFTER = {True: re.compile(_JOIN + ANY_PLACEHOLDER), False: re.compile(ANY_PLACEHOLDER)}
 # What is found also directly after other personal data, so that no placeholder can be what let it be found.
 _RUNS_ON = re.compile(rb"[0-9A-Za-z]|\([0-9]{3}\) ?-?[0-9]{3}[-. ][0-9]{4}\Z")
 # Bytes C2, E2 and EF begin spaces, dashes, quotes and full-width punctuation more often than letters.
@@ -124,6 +127,8 @@ class Candidate:
         """Whether what looks like a placeholder before it is a tag of the source's own."""
         if not before.endswith(b">"):
             return False
+        if before.endswith(b"<EMAIL>") and not after.startswith(b"</EMAIL>"):
+            return False  # an address alone may run on: jo@example.org81.2.69.160
         in_phone = before.endswith(b"<PHONE>") and after.startswith(b"</PHONE>")
         return bool(_RUNS_ON.match(self.raw())) or (in_phone and self.raw().startswith(b"+"))
 
