@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from app.profile import Profile
 from app.recipe import Recipe
 from corpus.catalog import Catalog
 from corpus.config import Section
@@ -25,7 +26,10 @@ def render_schemas() -> dict[str, str]:
     task = _schema(TaskConfig, "task")
     catalog["$defs"] |= task.pop("$defs") | {"TaskConfig": task}
     catalog["properties"]["tasks"]["additionalProperties"] = {"$ref": "#/$defs/TaskConfig"}
-    found = {"recipe.schema.json": _schema(Recipe, "recipe"), "catalog.schema.json": catalog}
+    recipe = _schema(Recipe, "recipe")
+    for key in Profile.model_fields:  # of the machine: refused in a recipe
+        recipe["$defs"]["Training"]["properties"].pop(key, None)
+    found = {"recipe.schema.json": recipe, "catalog.schema.json": catalog}
     return {name: json.dumps(schema, indent=1) + "\n" for name, schema in found.items()}
 
 

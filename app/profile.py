@@ -19,10 +19,11 @@ from trainer.config import check_device, check_engine
 class Profile(Section):
     lake: str = circumstance("lake", description="folder of the lake; relative to the working directory")
     engine: str = circumstance(
-        "single", description="where training runs; others are refused until they exist"
+        "single",
+        description="how training is divided; single: one process, others are refused until they exist",
     )
     workers: int = circumstance(0, description="processes for ingest and measuring; 0: one per core")
-    device: str = circumstance("auto")
+    device: str = circumstance("auto", description="auto, cpu or cuda: where models train and score")
     threads: int = circumstance(0, description="threads of a training process; 0: the library's choice")
     micro_batch_sequences: int = circumstance(
         0, description="sequences of one forward pass; 0: chosen to fit"

@@ -5,13 +5,14 @@ Reading one changes nothing and looks at no data. Relative paths are relative to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
+from app.profile import Profile
 from corpus.catalog import Catalog, Source, build_catalog
 from corpus.config import (
     Count,
@@ -27,12 +28,12 @@ from corpus.config import (
 from corpus.errors import ConfigError, UnknownName, did_you_mean, one_of
 from corpus.holdout import Holdout
 from corpus.names import check_name, check_run_name
-from evals.gate import Gate, expected_targets
+from evals.gate import Gate, expected_targets, parse_baseline
 from evals.task import HOLDOUT_TASK, TaskConfig
 from mixer.groups import SourceTokens, group_members
 from mixer.static import Mixture
 from quality.curation import Curation
-from trainer.config import Architecture, Positive, PositiveRate, Seed, Training
+from trainer.config import NOT_THERE_YET, Architecture, Positive, PositiveRate, Seed, Training
 
 STAGES = ("ingest", "curate", "tokenize", "mix", "train", "eval", "select")
 BASE_RUN = "base"
@@ -44,6 +45,18 @@ def _distinct(sources: list[str]) -> list[str]:
     if repeated := sorted({name for name in sources if sources.count(name) > 1}):
         raise ValueError(f"the source {repeated[0]!r} stands twice")
     return sources
+
+
+def _of_no_machine(tree: Any) -> Any:
+    """A section as written; ValueError where it holds a key of a profile."""
+    for key in tree if isinstance(tree, dict) else ():
+        if key in Profile.model_fields:
+            later = key == "engine" and tree[key] in NOT_THERE_YET["engine"]
+            raise ValueError(
+                f"{key} belongs to the machine, not to a recipe: write it in a profile of profiles.yaml"
+                + (f"; {tree[key]!r} is not there yet, there is single" if later else "")
+            )
+    return tree
 
 
 class TokenizerTraining(Section):
@@ -92,7 +105,7 @@ class Scratch(Section):
         for key in ("tokens", "learning_rate"):
             if key in value:
                 raise ValueError(f"{key} stands beside it: base_model.scratch.{key}, and nowhere else")
-        return value
+        return cast(dict[str, Any], _of_no_machine(value))
 
 
 class BaseModel(Section):
@@ -186,6 +199,16 @@ class Recipe(Section):
     @classmethod
     def _sources(cls, value: list[str]) -> list[str]:
         return _distinct(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_of_no_machine(cls, tree: Any) -> Any:
+        return _of_no_machine(tree)
+
+    @field_validator("training", mode="before")
+    @classmethod
+    def _training_of_no_machine(cls, tree: Any) -> Any:
+        return _of_no_machine(tree)
 
     @field_validator("tokenizer", mode="before")
     @classmethod
@@ -340,7 +363,6 @@ def _check_run(loaded: LoadedRecipe, run: Recipe, where: str) -> None:
 def _check_evaluation(loaded: LoadedRecipe, where: str) -> None:
     """Tasks that exist, and a gate whose targets and baseline they will give."""
     recipe, gate = loaded.recipe, loaded.recipe.gate
-    tasks = loaded.tasks
     if (
         HOLDOUT_TASK in recipe.evaluation.tasks
         and "tasks" in recipe.evaluation.model_fields_set
@@ -351,22 +373,36 @@ def _check_evaluation(loaded: LoadedRecipe, where: str) -> None:
         )
     if gate is None:
         return
-    scored = tasks | ({HOLDOUT_TASK: TaskConfig(type="holdout")} if loaded.scores_holdout else {})
-    roles = {name: source.role for name, source in loaded.sources.items()}
-    try:
-        gate.check_targets(expected_targets(scored, roles), open_tasks=tasks)
-    except UnknownName as error:
-        raise ConfigError(f"{where}: gate: {error}") from error
-    run, _, step = gate.baseline.partition("/")
+    check_gate_targets(loaded, where)
+    run, step = parse_baseline(gate.baseline)
     valid = {
         "base_model",
         *loaded.runs(),
         *([BASE_RUN] if recipe.base_model and recipe.base_model.scratch else []),
     }
-    if run not in valid or (step and not step.isdigit()) or (step and run == "base_model"):
+    if run not in valid or (step is not None and run == "base_model"):
         raise ConfigError(
             f"{where}: gate.baseline: {gate.baseline!r} will not be scored.{did_you_mean(run, valid)} Write {one_of(valid)}; a run may be followed by /STEP."
         )
+
+
+def check_gate_targets(
+    loaded: LoadedRecipe, where: str, task_sources: Mapping[str, Iterable[str]] | None = None
+) -> None:
+    """ConfigError where the gate names a target that evaluation will not give.
+
+    A task learns its sources from its files, so without `task_sources` only the metrics of its parts are checked.
+    """
+    tasks, gate = loaded.tasks, loaded.recipe.gate
+    scored = tasks | ({HOLDOUT_TASK: TaskConfig(type="holdout")} if loaded.scores_holdout else {})
+    roles = {name: source.role for name, source in loaded.sources.items()}
+    try:
+        if gate and task_sources is None:
+            gate.check_targets(expected_targets(scored, roles), open_tasks=tasks)
+        elif gate and task_sources is not None:
+            gate.check_targets(expected_targets(scored, roles, task_sources))
+    except UnknownName as error:
+        raise ConfigError(f"{where}: gate: {error}") from error
 
 
 def _must_be(name: str, sources: dict[str, Source], where: str) -> None:

@@ -291,9 +291,9 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
 def _on_machine(training: Training, profile: Profile) -> Training:
     """The training where the profile says it runs."""
     changes = {
-        "device": training.device if profile.device == "auto" else profile.device,
+        "device": profile.device,
         "engine": profile.engine,
-        "micro_batch_sequences": profile.micro_batch_sequences or training.micro_batch_sequences,
+        "micro_batch_sequences": profile.micro_batch_sequences,
     }
     return training.model_copy(update=changes)
 

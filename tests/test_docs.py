@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from app.cli import cli
-from app.reference import render_catalog_reference, render_reference
+from app.profile import Profile
+from app.recipe import Recipe, load_recipe
+from app.reference import PAGES as MADE
+from corpus.catalog import build_catalog
+from corpus.config import apply_sets, build_section, read_yaml
 from corpus.lake import Lake
 from corpus.sql import run_query
+from evals.task import TaskConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+VERBS = {
+    verb: {name for option in command.params for name in option.opts}
+    for verb, command in cast(TyperGroup, get_command(cli)).commands.items()
+}
+OTHERS_OPTIONS: set[str] = set()  # options of other programs that the pages name
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -30,7 +41,6 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def test_every_command_that_is_shown_exists() -> None:
-    verbs = get_command(cli).commands
     targets = re.findall(r"^([a-z_]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
     for page, block in blocks("bash"):
         for line in filter(None, block.splitlines()):
@@ -39,14 +49,24 @@ def test_every_command_that_is_shown_exists() -> None:
                 assert words[0] in targets, f"{page}: {line}"
             else:
                 assert program == "tilth", f"{page}: {line}"
-                known = {name for option in verbs[words[0]].params for name in option.opts}
-                assert {word for word in words if word.startswith("--")} <= known, f"{page}: {line}"
+                assert {word for word in words if word.startswith("--")} <= VERBS[words[0]], f"{page}: {line}"
 
 
 def test_every_verb_is_documented() -> None:
     text = "".join(page.read_text("utf-8") for page in PAGES)
     shown = {*re.findall(r"tilth ([a-z-]+)", text), *re.findall(r"`([a-z-]+)`", text)}
-    assert set(get_command(cli).commands) <= shown
+    assert VERBS.keys() <= shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_that_is_shown_exists(page: Path) -> None:
+    """Options beside a verb are that verb's, others some verb's; docs/options.md has all, being made of them."""
+    text = page.read_text("utf-8")
+    asides = [aside for aside in re.findall(r"`([^`]+)`", text) if re.match(r"tilth [a-z-]+ ", aside)]
+    for aside in asides:
+        shown = set(re.findall(r"(?<!\S)\[*(--[a-z-]+)", aside))
+        assert shown <= VERBS[aside.split()[1]], aside
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) <= set().union(*VERBS.values()) | OTHERS_OPTIONS
 
 
 @pytest.mark.parametrize(("page", "query"), blocks("sql"))
@@ -60,11 +80,42 @@ def test_links_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize(
-    ("name", "render"), [("recipe", render_reference), ("catalog_keys", render_catalog_reference)]
-)
-def test_the_pages_of_keys_are_the_models(name: str, render: Callable[[], str]) -> None:
-    page = (ROOT / "docs" / f"{name}.md").read_text("utf-8")
-    assert page == render(), "python -m app.reference writes it"
-    rows = [re.split(r" (?<!\\)\| ", row) for row in page.splitlines() if row.startswith("| `")]
-    assert [row[0] for row in rows if len(row) != 4 or row[3].strip(" |") == ""] == []
+@pytest.mark.parametrize("name", MADE)
+def test_the_pages_that_are_made_are_up_to_date(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text("utf-8")
+    assert page == MADE[name](), "python -m app.reference writes it"
+    rows = [
+        re.split(r" (?<!\\)\| ", row.removesuffix(" |")) for row in page.splitlines() if row.startswith("| `")
+    ]
+    assert [row[0] for row in rows if len(row) != len(rows[0]) or not row[-1] or not row[-2]] == []
+
+
+# ── what is shown as YAML is read by the models ──
+
+
+def test_the_recipe_of_the_readme_goes_with_the_catalog_of_its_page(tmp_path: Path) -> None:
+    recipe = next(block for page, block in blocks("yaml") if page == "README.md")
+    catalog = next(block for page, block in blocks("yaml") if page == "catalog.md")
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    (tmp_path / "data_catalog.yaml").write_text(catalog)
+    assert load_recipe(tmp_path / "recipe.yaml").recipe.gate
+
+
+@pytest.mark.parametrize(("page", "block"), blocks("yaml"))
+def test_what_is_shown_as_yaml_is_valid(page: str, block: str, tmp_path: Path) -> None:
+    (tmp_path / "shown.yaml").write_text(block)
+    tree = apply_sets(read_yaml(tmp_path / "shown.yaml"), [])
+    if isinstance(tree.get("sources"), dict):
+        build_catalog(tree, tmp_path, page)
+        for name, task in tree.get("tasks", {}).items():
+            build_section(TaskConfig, task, f"{page}: {name}")
+    elif tree.keys() <= Recipe.model_fields.keys():
+        build_section(Recipe, {"name": "shown", "sources": ["statutes", "web"], **tree}, page)
+    else:
+        for name, profile in tree.items():
+            build_section(Profile, profile, f"{page}: {name}")
+
+
+@pytest.mark.parametrize("name", ["demo", "domain_cpt"])
+def test_a_recipe_of_ours_is_valid(name: str) -> None:
+    assert load_recipe(ROOT / "recipes" / f"{name}.yaml").recipe.gate
