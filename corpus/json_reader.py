@@ -108,6 +108,7 @@ _SEPARATORS = re.compile(r"[\s,]*")
 _BEGINNING = re.compile(
     r"\s*|-?[0-9.eE+-]{0,99}|t(r(ue?)?)?|f(a(lse?|l)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]{0,7}|\\?u?[0-9a-fA-F]{0,4}"
 )
+_MAY_GO_ON = re.compile(r"(\.|[eE][+-]?)?")  # between what may be half a number and the end of a window
 _NEXT_OBJECT = re.compile(r"\}[^\S\n]*+[,\n][\s,]*+\{|\n\{")  # nothing is given back: linear in any text
 
 
@@ -153,8 +154,8 @@ class _Values:
                 if self._may_go_on(error) and self._grow():
                     continue
                 return Reject(count, self._skip(self._reason(error)))
-            if end < len(self._window) or not self._fill():
-                break  # what follows is in sight: `12` is not the beginning of `123`
+            if not (_MAY_GO_ON.fullmatch(self._window, end) and self._fill()):
+                break  # what follows is in sight: `12` is not the beginning of `123`, or of `12e7`
         text = self._window[self._at : end]
         self._at = end
         return self._record(count, value, text)
@@ -216,9 +217,9 @@ class _Values:
         reach = max(_WINDOW, (self._may_reread + _REREAD * self._at) // 4)
         return size <= min(self._limit, reach) and self._fill(max(size, _WINDOW))
 
-    def _fill(self, size: int = _WINDOW) -> bool:
-        """Drop what is behind and take in `size` characters more; False where there are none."""
-        more = self._texts.take(size)
+    def _fill(self, size: int = 0) -> bool:
+        """Drop what is behind and take in `size` characters more, or a window of them; False where there are none."""
+        more = self._texts.take(size or _WINDOW)
         self._drop()
         self._window += more
         return bool(more)

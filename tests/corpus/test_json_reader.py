@@ -105,6 +105,15 @@ def test_a_json_array_is_read_as_json_reads_it_whatever_the_blocks(
     assert [item.text for item in items if isinstance(item, Record)] == texts == [text for item, text in zip(items, texts, strict=True) if item]  # fmt: skip
 
 
+@pytest.mark.parametrize("number", ["12.5e7", "12.5E+7", "-1e-7", "0.5", "123", "-0.25"])
+def test_a_number_of_an_array_is_one_value_wherever_the_window_ends(
+    read: Read, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for window in range(1, 40):
+        monkeypatch.setattr(module, "_WINDOW", window)
+        assert read("a.json", f"[{ONE},\n{number}, {TWO}]") == ["one", (1, "wrong_type"), "two"]
+
+
 # ── damage ──
 
 
