@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite
@@ -60,7 +60,11 @@ def what_if(recipe: Path, sets: list[str], lake: Lake) -> list[Flips]:
     curation = loaded.recipe.curation
     rules = {found.name: curation.for_source(found.name, found.topic, found.role) for found in inputs}
     edges = _parent(lake, snapshot, "near_duplicates")
-    return flips(lake, snapshot, inputs, curation, rules, edges, held_out)
+    redraws = held_out is not None and holdout is not None and frozen(lake, holdout.of_sample(sample)) is None
+    return [
+        replace(one, redraws=redraws)
+        for one in flips(lake, snapshot, inputs, curation, rules, edges, held_out)
+    ]
 
 
 def _held_out(lake: Lake, snapshot: Manifest, holdout: Holdout | None, recipe: Path) -> Manifest | None:

@@ -201,6 +201,12 @@ def _threshold(value: Any) -> str:
     return ", ".join(value) if isinstance(value, (list, tuple)) else _cell(value)
 
 
+_REDRAWS = (
+    "the held-out set of this snapshot is not frozen: `tilth curate` under other rules draws another,"
+    " so what is held out, or near it, may differ from this\n"
+)
+
+
 def render_flips(flips: Sequence[Flips]) -> str:
     rows = [
         {
@@ -210,7 +216,9 @@ def render_flips(flips: Sequence[Flips]) -> str:
         for f in flips
     ]  # fmt: skip
     examples = [{"source": f.source, **example} for f in flips for example in f.examples]
-    text = _sample_of(min(f.sample for f in flips)) + render_table(rows)
+    text = (
+        _sample_of(min(f.sample for f in flips)) + (_REDRAWS if flips[0].redraws else "") + render_table(rows)
+    )
     return text + (
         "\n\nfor instance\n"
         + render_table(examples, ["source", "doc_id", "tokens", "reason_before", "reason_after"])

@@ -165,6 +165,9 @@ class Flips:
     newly_dropped: int
     newly_dropped_tokens: int | None
     examples: list[dict[str, Any]]  # at most a few documents that flip, with their reasons
+    redraws: bool = (
+        False  # the held-out set asked with is not frozen: under other rules curating draws another
+    )
 
 
 def what_if(

@@ -12,10 +12,12 @@ from app.flow import Work, run_recipe
 from app.profile import Profile
 from app.questions import what_if
 from app.recipe import load_recipe
+from app.render import render_flips
 from app.report import Report
 from corpus.errors import ConfigError, GuardStop
 from corpus.holdout import Holdout, commit_draw, freeze, frozen, held_out_rows
 from corpus.lake import Lake, Manifest
+from tests.app.command import tilth
 from tests.app.small_lake import write_corpus
 
 RECIPE = """\
@@ -88,6 +90,18 @@ def test_what_if_asks_of_a_snapshot_that_a_guard_stopped(lake: Lake, recipe: Pat
         curated(lake, recipe, *TOO_STRICT)
     found = {flips.source: flips for flips in what_if(recipe, [], lake)}
     assert found["code"].after["kept"] > found["code"].before["kept"] == 0
+    assert all(flips.redraws for flips in found.values())
+    said = tilth("what-if", recipe, "--lake", lake.root)
+    assert "not frozen" in said.out and "draws another" in said.out
+    assert all(
+        row["redraws"] for row in json.loads(tilth("what-if", recipe, "--lake", lake.root, "--json").out)
+    )
+    decided = curated(lake, recipe).curated
+    assert decided is not None
+    assert found["code"].after != decided.snapshot.summary["sources"]["code"]  # as was said
+    frozen_now = what_if(recipe, [], lake)
+    assert not any(flips.redraws for flips in frozen_now) and "not frozen" not in render_flips(frozen_now)
+    assert all(flips.after == decided.snapshot.summary["sources"][flips.source] for flips in frozen_now)
 
 
 def test_of_two_runs_at_once_the_second_takes_the_set_that_the_first_froze(
