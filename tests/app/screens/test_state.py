@@ -1,12 +1,10 @@
-"""Every page of a lake that is being written, empty, half built or damaged, and what an address may ask for."""
+"""Every page of a lake that is empty, half built or damaged, and what an address may ask for."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +12,7 @@ import pytest
 
 from corpus import names
 from corpus.lake import Lake
-from tests.app.command import REPOSITORY
 from tests.app.screens.page import PAGES, shown
-
-
-@pytest.mark.slow
-def test_pages_open_while_their_lake_is_written(tmp_path: Path, opened: Any) -> None:
-    """Each round looks at every page, at whatever moment of the run that is."""
-    code = f"from pathlib import Path; from tests.app.small_lake import build_small_lake; build_small_lake(Path({str(tmp_path)!r}))"
-    writer = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stderr=subprocess.DEVNULL)
-    rounds = 0
-    try:
-        while writer.poll() is None:
-            for page in PAGES:
-                shown(opened(tmp_path / "lake", page))
-            rounds += 1
-    finally:
-        writer.kill()
-        assert writer.wait() == 0
-    assert rounds > 1
 
 
 @pytest.mark.parametrize("page", PAGES)
