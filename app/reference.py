@@ -22,8 +22,8 @@ _HEAD = """# Which keys does a recipe have?
 
 Made by `python -m app.reference` from the models that validate a recipe. *Identity* is part of the ids of what the key
 makes; *circumstance* says where, how fast or how shown, and changes no id. Counts take `k`, `M`, `B`; shares `3%`; margins
-`3%` or `2pp`; `--set a.b=value` uses the same keys. A word in capitals stands for a name. An unknown key is refused with the nearest valid one. Editors that know
-YAML schemas complete keys and mark mistakes from [recipe.schema.json](recipe.schema.json) and, for the catalog,
+`3%` or `2pp`; `--set a.b=value` uses the same keys. A word in capitals stands for a name. An unknown key is refused with the
+nearest valid one. Editors that know YAML schemas complete keys and mark mistakes from [recipe.schema.json](recipe.schema.json) and, for the catalog,
 [catalog.schema.json](catalog.schema.json): see the first line of each file in `recipes/`. What belongs to the machine is
 refused in a recipe and stands in a [profile](profiles.md).
 

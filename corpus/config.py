@@ -27,7 +27,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticUndefined
 
-from corpus.errors import ConfigError, did_you_mean, one_of
+from corpus.errors import ConfigError
+from corpus.mistakes import explain
 
 MISSING: Any = object()
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
@@ -353,78 +354,4 @@ def build_section(section: type[SectionT], tree: Any, where: str) -> SectionT:
     try:
         return section.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_explain(section, error, tree, where)) from error
-
-
-def _explain(section: type[Section], error: ValidationError, tree: Any, where: str) -> str:
-    lines = []
-    for problem in error.errors()[:5]:
-        key = ".".join(_place(problem["loc"], tree))
-        if problem["type"] == "extra_forbidden":
-            valid = valid_keys(section, problem["loc"][:-1])
-            word = str(problem["loc"][-1])
-            lines.append(
-                f"{where}: unknown key {key!r}.{did_you_mean(word, valid)} Valid here: {one_of(valid)}."
-            )
-        elif problem["type"] == "missing":
-            lines.append(f"{where}: the key {key!r} is missing.")
-        else:
-            reason = _reason(problem)  # of a whole section: it may say itself which key in it is meant
-            lines.append(
-                f"{where}: {reason}"
-                if not key or reason.startswith(f"{key}.")
-                else f"{where}: {key}: {reason}"
-            )
-    return "\n".join(lines)
-
-
-def _place(location: tuple[int | str, ...], tree: Any) -> list[str]:
-    """The keys of a problem's location as the user wrote them; pydantic puts the names of union members between them."""
-    keys = []
-    for i, step in enumerate(location):
-        if isinstance(tree, dict) and step in tree:
-            tree = tree[step]
-        elif isinstance(tree, (list, tuple)) and isinstance(step, int):
-            tree = tree[step] if step < len(tree) else None
-        elif i < len(location) - 1 or not isinstance(tree, dict):
-            continue
-        keys.append(str(step))
-    return keys
-
-
-def _reason(problem: Any) -> str:
-    message = problem["msg"].removeprefix("Value error, ")
-    if isinstance(problem["input"], (dict, Section)):  # a whole section is no part of a message
-        return message if problem["type"] == "value_error" else f"{message} (got a mapping)"
-    arrived = repr(problem["input"])
-    if problem["type"] == "literal_error":
-        valid = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-        return f"{arrived} is not known.{did_you_mean(str(problem['input']), valid)} Valid here: {one_of(valid)}."
-    if arrived in message or "arrived" in message:
-        return message
-    return f"{message} (got {arrived if len(arrived) <= 80 else arrived[:77] + '…'})"
-
-
-def valid_keys(section: type[Section], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that may stand at `location`, found by walking the nested sections."""
-    here: Any = section
-    members: list[Any] = []  # the sections that the last field may hold; pydantic names the one it tried
-    for step in location:
-        field = getattr(here, "model_fields", {}).get(step)
-        if field is not None:
-            members = [part for part in _inside(field.annotation) if _is_section(part)]
-            here = members[0] if members else here
-        else:
-            here = next((part for part in members if part.__name__ == step), here)
-    return sorted(field.alias or name for name, field in here.model_fields.items())
-
-
-def _inside(annotation: Any) -> list[Any]:
-    found = [annotation]
-    for part in getattr(annotation, "__args__", ()):
-        found += _inside(part)
-    return found
-
-
-def _is_section(part: Any) -> bool:
-    return isinstance(part, type) and issubclass(part, Section)
+        raise ConfigError(explain(section, error, tree, where)) from error
