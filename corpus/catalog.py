@@ -29,7 +29,7 @@ class Source(Reading):
         description="what the model is for (domain), or what it must not forget (general)"
     )
     topic: str = circumstance("", description="a free label; rules and weights can be set by topic")
-    license: str = circumstance("", description="SPDX id")
+    license: str = circumstance("", description="SPDX id, or a word of your own where there is none")
     language: str | list[str] = circumstance(
         "",
         description="the language or languages expected; told to people, and checked by a rule on `language` only",

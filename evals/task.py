@@ -66,7 +66,7 @@ class TaskConfig(Prompt):
         "domain", absent_means="domain", description="domain or general"
     )
     topic: str = circumstance("", description="a free label")
-    license: str = circumstance("", description="SPDX id")
+    license: str = circumstance("", description="SPDX id, or a word of your own where there is none")
     language: str | list[str] = circumstance("", description="told to people; nothing checks it")
 
     @field_validator("path")

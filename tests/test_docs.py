@@ -18,6 +18,7 @@ from app.reference import PAGES as MADE
 from corpus.catalog import build_catalog
 from corpus.config import apply_sets, build_section, read_yaml
 from corpus.lake import Lake
+from corpus.records import REASONS
 from corpus.sql import run_query
 from evals.task import TaskConfig
 
@@ -88,6 +89,11 @@ def test_the_pages_that_are_made_are_up_to_date(name: str) -> None:
         re.split(r" (?<!\\)\| ", row.removesuffix(" |")) for row in page.splitlines() if row.startswith("| `")
     ]
     assert [row[0] for row in rows if len(row) != len(rows[0]) or not row[-1] or not row[-2]] == []
+
+
+def test_every_reason_of_a_reject_is_listed() -> None:
+    listed = re.search(r"^Reasons: (.*?);", (ROOT / "docs" / "catalog.md").read_text("utf-8"), re.M | re.S)
+    assert listed and re.findall(r"`([a-z_0-9]+)`", listed.group(1)) == list(REASONS)
 
 
 # ── what is shown as YAML is read by the models ──

@@ -24,8 +24,10 @@ from quality.language import Language
 from quality.pii import Pii
 from quality.repetition import Repetition
 from quality.rules import PRESETS, build_rules
+from tests.app.command import tilth
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "recipes"))
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "recipes"))
 demo_corpus: Any = importlib.import_module("demo_corpus")
 demo_planted: Any = importlib.import_module("demo_planted")
 demo_questions: Any = importlib.import_module("demo_questions")
@@ -227,3 +229,11 @@ def test_prose_leaves_markup_tables_and_code_out() -> None:
     assert demo_text.prose(text) == [
         "Return the numpy.ndarray that a and b share, as the manual says it should."
     ]
+
+
+def test_the_demo_s_recipe_curates_a_sample_of_it(folder: Path, tmp_path: Path) -> None:
+    words = ["--sample", "3%", "--set", f"catalog.root={folder}", "--lake", tmp_path / "lake", "--json"]
+    said = tilth("run", ROOT / "recipes" / "demo.yaml", "--until", "tokenize", *words)
+    assert said.code == 0, said.err
+    done = [stage["stage"] for stage in json.loads(said.out)["stages"]]
+    assert done == ["ingest", "tokenizer", "curate", "tokenize"]
