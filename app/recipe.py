@@ -160,7 +160,7 @@ class Evaluation(Section):
 
 class Recipe(Section):
     name: str = circumstance(description="its artifacts are NAME@1, NAME@2, …")
-    catalog: Any = circumstance(
+    catalog: str = circumstance(
         "data_catalog.yaml", description="path of the catalog; --set catalog.root=… moves its root"
     )
     sources: list[str] = identity(description="names of sources in the catalog")
@@ -293,7 +293,7 @@ def load_recipe(path: Path, sets: Iterable[str] = ()) -> LoadedRecipe:
     catalog_sets = [text for text in sets if text.startswith("catalog.")]
     tree = apply_sets(tree, [text for text in sets if not text.startswith("catalog.")])
     recipe = build_section(Recipe, tree, str(path))
-    catalog_path = (path.parent / str(recipe.catalog)).resolve()
+    catalog_path = (path.parent / recipe.catalog).resolve()
     catalog_tree = apply_sets(
         read_yaml(catalog_path), [text.removeprefix("catalog.") for text in catalog_sets]
     )

@@ -81,6 +81,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("training.schedule.type", None, "training.schedule.type: null cannot stand here; write 'cosine' or 'wsd'"),
     ("runs", {5: {}}, "runs.5: the key 5 is not text; write it in quotes."),
     ("sources", "perl", "sources: 'perl' cannot stand here; write a list such as [TEXT]"),
+    ("catalog", None, "catalog: null cannot stand here; write text"),
     ("seed", 1.5, "seed: 1.5 cannot stand here; write a whole number, 0 or more"),
 ]  # fmt: skip
 
