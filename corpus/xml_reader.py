@@ -10,7 +10,6 @@ reject, and those that ended in them are read once more. All that is fed is so f
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,9 +19,10 @@ from xml.parsers import expat
 
 from corpus.files import Content
 from corpus.records import Item, Reading, Reject
+from corpus.xml_encoding import encoding_of, utf8_slices
 from corpus.xml_held import HeldBytes
 from corpus.xml_paths import parse_path
-from corpus.xml_records import CONTROL, NOT_TEXT, Level, Overgrown, RecordCollector, Refused
+from corpus.xml_records import Level, Overgrown, RecordCollector, Refused
 
 _SLICE = (
     16 << 10
@@ -39,13 +39,6 @@ _MIN_LIMIT = 1 << 20  # bytes; a record of a shorter limit may have this much of
 # Bytes that may be looked through again after damage, for each byte that lies before it and each that a record may have: the
 # work stays linear in the file, and damage in one place leaves enough for the next.
 _REREAD = 8
-_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
-_CONTROL_PATTERN = re.compile(b"[" + re.escape(_CONTROLS) + b"]")
-_DECLARATION = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*['\"]([A-Za-z0-9._-]+)")
-_ENCODINGS = re.compile(
-    r"utf-?8|us-?ascii|ascii|latin-?1|iso-?8859-?\d+|windows-?\d+|cp\d+|koi8-?[ru]|mac-?\w+"
-    r"|shift_?jis|euc-?(jp|kr|cn)|iso-2022-jp|gb(2312|k|18030)|big5"
-)
 _AFTER_ROOT = {
     expat.errors.codes[text]
     for text in (expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT, expat.errors.XML_ERROR_MISPLACED_XML_PI)
@@ -61,57 +54,19 @@ _CUT_OFF = {
 }
 _NO_ELEMENTS = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
 
-codecs.register_error("tilth.mark", lambda error: (NOT_TEXT, error.end))  # type: ignore[attr-defined]
-
 
 def read_xml(content: Content, reading: Reading) -> Iterator[Item]:
     """One record per outermost element that `text_field` means; positions count them."""
-    encoding = _encoding(content.peek(1024))
+    encoding = encoding_of(content.peek(1024))
     if encoding is None:
         yield Reject(-1, "unknown_encoding")
         return
     stream = _XmlStream(reading)
-    for data in _utf8(content, encoding):
+    for data in utf8_slices(content, encoding, _SLICE):
         yield from stream.feed(data)
         if stream.stopped:
             return
     yield from stream.finish(content.damage)
-
-
-# ── bytes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _encoding(head: bytes) -> str | None:
-    """The encoding by byte order mark, by how `<` is written, or as declared; None where it is not one of text."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if head[:2] in (b"<\0", b"\0<"):
-        return "utf-16-le" if head[0] else "utf-16-be"
-    if head.startswith(codecs.BOM_UTF8):
-        return "utf-8"
-    declared = _DECLARATION.match(head.lstrip())
-    name = declared[1].decode().lower() if declared else "utf-8"
-    if re.match(r"u(tf|cs)[-_]?(16|32|2|4)", name):
-        return "utf-8"  # the declaration was read as bytes, so it is not what it says
-    try:
-        return codecs.lookup(name).name if _ENCODINGS.fullmatch(name) else None
-    except LookupError:
-        return None
-
-
-def _utf8(content: Content, encoding: str) -> Iterator[bytes]:
-    """Slices of UTF-8, with marks where there were bytes that are no text, or control characters."""
-    decoder = codecs.getincrementaldecoder(encoding)("tilth.mark")
-    for block in content:
-        for start in range(0, len(block), _SLICE):
-            yield _without_controls(decoder.decode(block[start : start + _SLICE]).encode())
-    yield _without_controls(decoder.decode(b"", final=True).encode())
-
-
-def _without_controls(data: bytes) -> bytes:
-    if len(data.translate(None, _CONTROLS)) == len(data):
-        return data
-    return _CONTROL_PATTERN.sub(CONTROL.encode(), data)
 
 
 # ── documents ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,7 +92,7 @@ class _XmlStream:
         self._in_comment = False  # one between records, too long to be fed
         self._told_of_end = False
         self.stopped = False
-        self._open_document()
+        self._open_parser()
 
     def feed(self, data: bytes) -> Iterator[Item]:
         """The records that end in this slice, or in what waits."""
@@ -174,9 +129,6 @@ class _XmlStream:
     def _drain(self) -> list[Item]:
         found, self._collector.ready = self._collector.ready, []
         return found
-
-    def _open_document(self) -> None:
-        self._open_parser()
 
     def _open_fragment(self) -> None:
         """What follows is a piece of a document, from a record's tag on; its elements stand side by side."""
@@ -234,7 +186,7 @@ class _XmlStream:
             self._carry = data[-_MAX_NAME:]
             return
         self._carry = b""
-        (self._open_fragment if self._next_record else self._open_document)()
+        (self._open_fragment if self._next_record else self._open_parser)()
         self._waiting.appendleft(data[found.start() :])
 
     def _seek_end_of_comment(self, data: bytes) -> None:
@@ -252,23 +204,21 @@ class _XmlStream:
         """After an error at a byte: a further document, or else the next place where a record begins."""
         collector, held = self._collector, self._held
         if code in _AFTER_ROOT:
-            self._go_on(self._inside("truncated_file"), self._open_document, place)
+            self._go_on(self._inside("truncated_file"), self._open_parser, place)
         elif code == _NO_ELEMENTS and not collector.in_element:
             self._close_parser()
         elif code in _CUT_OFF:
             self._meet_end()
-            told = code != _NO_ELEMENTS or not self._errors
-            self._fail("truncated_file" if told or collector.in_record else None, held.fed)
+            self._fail("truncated_file", held.fed, is_loss=code != _NO_ELEMENTS)
         else:
-            told = not self._errors or self._is_loss(held.find_last(b"<", place), place)
-            self._fail("invalid_xml" if told or collector.in_record else None, place)
+            self._fail("invalid_xml", place, self._is_loss(held.find_last(b"<", place), place))
 
-    def _fail(self, reason: str | None, place: int) -> None:
-        """What cannot be read up to a place is in records, or between them; later errors there may be the first one's."""
-        if reason and self._collector.in_record:
+    def _fail(self, reason: str, place: int, is_loss: bool) -> None:
+        """What cannot be read up to a place is in records, or between them; there later errors are the first one's, but for a loss."""
+        if self._collector.in_record:
             self._break(reason, place)
         else:
-            self._reject(reason)
+            self._reject(reason if is_loss or not self._errors else None)
             self._go_on([], self._close_parser, place)
 
     def _is_loss(self, token: int, place: int) -> bool:
@@ -292,18 +242,18 @@ class _XmlStream:
         if self._collector.in_record:
             self._break(reason, place, hidden=False)
         elif of_entity or reason == "truncated_file":
-            self._fail(None if of_entity and self._next_record else reason, place)
+            self._reject(None if of_entity and self._next_record else reason)
+            self._go_on([], self._close_parser, place)
         else:
             self._stop(reason)
 
     def _pass_over_token(self, place: int) -> None:
         """What begins at a place is longer than a tag may be. A comment between records may."""
-        held, in_record = self._held, self._collector.in_record
-        if held.match(_COMMENT, place) and not in_record:
-            self._in_comment = not held.ends_with(b"-")
-            return
-        told = in_record or not self._errors or self._is_loss(place, held.fed)
-        self._fail("record_too_long" if told else None, held.fed)
+        held = self._held
+        if held.match(_COMMENT, place) and not self._collector.in_record:
+            self._in_comment = not held.ends_with(b"-")  # which may be of the comment's end
+        else:
+            self._fail("record_too_long", held.fed, self._is_loss(place, held.fed))
 
     def _reach(self) -> int:
         """How long a record may be that holds others: the less is left to look through again, the shorter."""
@@ -382,7 +332,7 @@ class _XmlStream:
             return self._stop("corrupt_file")
         self._in_comment = False
         self._may_reread += _REREAD * place
-        self._waiting.extendleft(reversed([*steps, then, *self._held.after(place)]))
+        self._waiting.extendleft(reversed([*steps, then, *self._held.after(max(place, 1))]))
 
     def _meet_end(self) -> None:
         self._told_of_end = True

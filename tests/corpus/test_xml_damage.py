@@ -134,7 +134,7 @@ def test_each_loss_is_told(read: Read, data: str, found: list[Any]) -> None:
 
 
 def test_where_the_root_is_the_record_the_next_document_is_read(read: Read) -> None:
-    data = "<?xml version='1.0'?><r>a & b</r><?xml version='1.0'?><r>two</r>"
+    data = "<?xml version='1.0'?><r>a & b</r><?xml bad?><r>b</r><?xml version='1.0'?><r>two</r>"
     assert read("a.xml", data, text_field=".") == [(0, "invalid_xml"), "two"]
 
 
