@@ -20,6 +20,7 @@ def command(port: int) -> list[str]:
     settings = {
         "server.port": str(port), "server.address": "127.0.0.1", "server.headless": "true", "server.fileWatcherType": "none", "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal", "server.enableXsrfProtection": "true",
+        "client.showErrorDetails": "type",  # a traceback in the browser could quote text; the terminal has it whole
     }  # fmt: skip
     options = [f"--{key}={value}" for key, value in settings.items()]
     return [sys.executable, "-P", "-m", "streamlit", "run", str(SCRIPT), *options]

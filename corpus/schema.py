@@ -10,9 +10,7 @@ import pyarrow as pa
 
 TEXT = pa.large_string()
 ID = pa.string()
-SPAN = pa.struct(
-    [("start", pa.int64()), ("end", pa.int64())]
-)  # half-open UTF-8 byte offsets into the unedited text
+# Spans are half-open UTF-8 byte offsets into the unedited text.
 PII_SPAN = pa.struct([("start", pa.int64()), ("end", pa.int64()), ("type", pa.string())])
 CUT_SPAN = pa.struct([("start", pa.int64()), ("end", pa.int64()), ("reason", pa.string())])
 FAILURE = pa.struct(

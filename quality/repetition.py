@@ -22,7 +22,6 @@ from quality.kernel import kernel, uint64
 from quality.words import WORDS_VERSION, next_word
 
 TOP_NGRAMS = (2, 3, 4)
-DUP_NGRAMS = (5, 6, 7, 8, 9, 10)
 
 
 @dataclass(frozen=True)

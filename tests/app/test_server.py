@@ -78,3 +78,7 @@ def test_the_app_makes_no_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     refused(tilth("app", "--port", "0", "--lake", tmp_path), "no lake")
     refused(tilth("app", "--port", "0", "--lake", tmp_path / "other"), "no lake")
     refused(tilth("app", "--port", "0", "--lake", "s3://bucket/lake"), "not supported yet")
+
+
+def test_no_traceback_is_shown_in_the_browser_wherever_the_settings_are_read_from() -> None:
+    assert "--client.showErrorDetails=type" in command(0)

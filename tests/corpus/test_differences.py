@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import doctest
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus import differences
 from corpus.differences import ABSENT, find_differences, with_values
 
 trees = st.recursive(
@@ -17,11 +15,6 @@ trees = st.recursive(
     max_leaves=8,
 )
 identities = st.dictionaries(st.sampled_from(["a", "b", "c"]), trees, max_size=3)
-
-
-def test_examples_in_docstrings_hold() -> None:
-    found = doctest.testmod(differences)
-    assert found.attempted and not found.failed
 
 
 @given(identities, identities)
