@@ -71,14 +71,14 @@ def _cell(value: Any, limit: int = 60) -> str:
 
 def render_funnel(snapshot: Manifest) -> str:
     """Documents and tokens by source and rule. Read = rejected + rules (first reason) + kept."""
-    from quality.funnel import funnel_rows
+    from quality.funnel import funnel_rows, told_cuts
 
     rows = funnel_rows(snapshot.summary["sources"], snapshot.summary["rejects"])
     shown = [{**row, "share": _share(row, snapshot)} for row in rows]
     for row in shown:
         if snapshot.summary["sources"][row["source"]]["tokens"] is None:
             row |= {"tokens": NOT_MEASURED, "only_this_rule_tokens": NOT_MEASURED}
-    return _sample_of_files(snapshot) + render_table(
+    table = _sample_of_files(snapshot) + render_table(
         shown,
         [
             "source",
@@ -91,10 +91,13 @@ def render_funnel(snapshot: Manifest) -> str:
             "only_this_rule_tokens",
         ],
     )
+    return "\n".join([table, *told_cuts(snapshot.summary["sources"])])
 
 
 def render_funnel_summary(snapshot: Manifest, num_reasons: int = 3) -> str:
     """One line a source: read = rejected + dropped + kept, and the rules that dropped most."""
+    from quality.funnel import told_cuts
+
     rows = []
     for source, tally in snapshot.summary["sources"].items():
         rejected = snapshot.summary["rejects"].get(source, 0)
@@ -106,7 +109,8 @@ def render_funnel_summary(snapshot: Manifest, num_reasons: int = 3) -> str:
             "source": source, "read": tally["documents"] + rejected, "rejected": rejected, "dropped": tally["dropped"], "kept": tally["kept"], "tokens kept": _known(tally["tokens_kept"]),
             "masked": tally["masked"], "dropped most by": shown,
         })  # fmt: skip
-    return _sample_of_files(snapshot) + render_table(rows, limit=110)
+    table = _sample_of_files(snapshot) + render_table(rows, limit=110)
+    return "\n".join([table, *told_cuts(snapshot.summary["sources"])])
 
 
 def _known(tokens: int | None) -> int | str:
@@ -327,7 +331,8 @@ def render_step(found: StepLineage, limit: int = 40) -> str:
     if found.base_id:
         base += f", whose documents are in the weights too: tilth lineage {found.base}"
     table = render_table(found.documents[:limit], ["sequence", "source", "epoch", "doc_id", "tokens"])
-    return f"{head}\nstarted from {base}\n{table}{more}"
+    accepted = "".join(f"\naccepted {change}" for change in found.accepted)
+    return f"{head}\nstarted from {base}{accepted}\n{table}{more}"
 
 
 def render_document(found: DocumentLineage, limit: int = 6) -> str:

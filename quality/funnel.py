@@ -21,6 +21,7 @@ _COUNTS = (
     "masked",
     "cut_bytes",
 )
+TOLD_CUT = 0.01
 _RULES = ("first", "first_tokens", "any", "any_tokens", "only", "only_tokens")
 
 
@@ -82,6 +83,21 @@ def without_tokens(tally: Tally) -> Tally:
     """The tally of a source whose tokens were not counted: None for each number of them, not 0."""
     counts = {name: None for name in _COUNTS if name.startswith("tokens")}
     return tally | counts | {name: dict.fromkeys(tally[name]) for name in _RULES if name.endswith("tokens")}
+
+
+def told_cuts(sources: Mapping[str, Tally]) -> list[str]:
+    """A line for each source of whose kept bytes more than TOLD_CUT are cut: tokens here are those of texts as they were read,
+    since only then do they add up from what was read to what was kept."""
+    return [
+        f"source {source!r}: {tally['cut_bytes'] / tally['bytes_kept']:.1%} of the bytes of what is kept are cut."
+        + (
+            ""
+            if tally["tokens_kept"] is None
+            else " Tokens here are counted before; `tilth tokenize` counts what is trained on."
+        )
+        for source, tally in sources.items()
+        if tally["cut_bytes"] > TOLD_CUT * tally["bytes_kept"]
+    ]
 
 
 def funnel_rows(sources: Mapping[str, Tally], rejects: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from app.screens import frame, loaded
 from app.screens.document import explain, show_document
 from corpus.lake import Lake, Manifest
 from corpus.names import Claim
-from quality.funnel import funnel_rows
+from quality.funnel import funnel_rows, told_cuts
 
 VIEWS = ["Funnel", "Documents", "Rejects", "Rules"]
 PAGE_ROWS = 20
@@ -40,6 +40,8 @@ def show(lake: Lake, owner: Claim) -> None:
 def funnel(lake: Lake, owner: Claim, snapshot: Manifest) -> None:
     unit = st.segmented_control("Count", ["documents", "tokens"], default="documents", key="unit", bind="query-params", required=True) or "documents"  # fmt: skip
     rows = funnel_rows(snapshot.summary["sources"], snapshot.summary["rejects"])
+    for line in told_cuts(snapshot.summary["sources"]):
+        st.info(frame.plain(line), icon=":material/info:")
     left, right = st.columns([1, 1], gap="large")
     with left:
         st.subheader("What became of each source", anchor=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -97,6 +98,29 @@ def test_the_funnel_of_a_sample_says_so(tmp_path: Path) -> None:
     command = ["curate", tmp_path / "recipe.yaml", "--lake", tmp_path / "lake"]
     assert "of a sample of 50.00% of the documents" in tilth(*command, "--sample", "50%").out
     assert "of a sample" not in tilth(*command).out
+
+
+def test_the_funnel_says_how_much_is_cut_of_what_is_kept(tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    cookies = "We and our partners use cookies to make this page better for you and for them.\n" * 3
+    lines = (tmp_path / "code.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    rows = [row | {"text": cookies + row["text"]} for row in rows]
+    (tmp_path / "code.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    presets = (
+        "curation.overrides={code: {num_sentences_after_cuts: null, num_curly_brackets_after_cuts: null}}"
+    )
+    command = [
+        "curate",
+        tmp_path / "recipe.yaml",
+        "--lake",
+        tmp_path / "lake",
+        "--set",
+        "curation.presets=[c4]",
+    ]
+    said = tilth(*command, "--set", presets, "--set", "curation.stop_if.source_loss=100%")
+    assert said.code == 0, said.err
+    assert "source 'code':" in said.out and "`tilth tokenize` counts what is trained on" in said.out
 
 
 def test_an_unexpected_error_is_one_line_that_names_the_part(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.schema import DATASETS
-from quality.funnel import add_tallies, funnel_rows, tally_decisions
+from quality.funnel import add_tallies, funnel_rows, tally_decisions, told_cuts
 
 RULES = ["too_few_words", "pii_ssn", "near_duplicate"]
 DECISION = st.builds(
@@ -88,3 +89,13 @@ def test_read_is_rejected_and_each_rule_s_first_and_kept(rows: list[dict[str, An
             assert row["only_this_rule"] <= row["documents"] <= row["failing"] or row["documents"] == 0
     firsts = [row["documents"] for row in funnel if row["rule"] in RULES]
     assert firsts == sorted(firsts, reverse=True)
+
+
+@pytest.mark.parametrize(("cut", "told"), [(0, False), (10, False), (11, True), (560, True)])
+def test_who_counts_tokens_is_told_of_cuts_of_more_than_a_hundredth(cut: int, told: bool) -> None:
+    tally = {"bytes_kept": 1000, "cut_bytes": cut, "tokens_kept": 250}
+    said = told_cuts({"web": tally, "law": tally | {"cut_bytes": 0}, "none": dict.fromkeys(tally, 0)})
+    assert len(said) == told
+    for line in said:
+        assert "web" in line and f"{cut / 1000:.1%}" in line and "`tilth tokenize`" in line
+    assert not any("okens" in line for line in told_cuts({"web": tally | {"tokens_kept": None}}))

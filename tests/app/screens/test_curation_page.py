@@ -150,3 +150,22 @@ def test_what_curation_had_to_tell_stands_beside_the_duplicates(
     test = opened(small_lake, "curation", view="Rules")
     shown(test)
     assert [element.value for element in test.info] == ["3 groups of more than 64 documents"]
+
+
+def test_a_source_that_is_cut_says_that_tokens_are_counted_before(
+    small_lake: Path, opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = Lake.find
+
+    def find_with_cuts(lake: Lake, kind: str, id: str) -> Manifest | None:
+        found = find(lake, kind, id)
+        if not found or kind != "snapshot":
+            return found
+        sources = found.summary["sources"]
+        half = sources["code"] | {"cut_bytes": sources["code"]["bytes_kept"] // 2}
+        return replace(found, summary={**found.summary, "sources": sources | {"code": half}})
+
+    assert not opened(small_lake, "curation").info
+    monkeypatch.setattr(Lake, "find", find_with_cuts)
+    told = [element.value for element in opened(small_lake, "curation").info]
+    assert len(told) == 1 and "code" in told[0] and "50.0%" in told[0] and "tilth tokenize" in told[0]
