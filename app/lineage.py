@@ -47,6 +47,7 @@ class StepLineage:
     base: str  # what the run started from, as its recipe called it
     base_id: str | None  # the run of this lake that it is, whose documents are in the weights too
     base_step: int | None  # its checkpoint; None: its end
+    accepted: list[str]  # changes of its configuration that it was told to go on with, before this step
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
     from mixer.loader import documents_of_step
     from mixer.mix import open_plan
     from mixer.tokenize import open_streams
+    from trainer.accepted import read_accepted
 
     lineage = run_lineage(lake, run_id)
     mixture = lake.get("mixture", lineage["mixture_id"])
@@ -101,6 +103,7 @@ def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
     return StepLineage(
         run_id, lineage["name"], step, rows, ledger, epochs, step <= taken,
         lineage["base"], base.id if base else None, base.step if base else None,
+        [str(change) for change in read_accepted(lake.runs / run_id) if change.step < step],
     )  # fmt: skip
 
 

@@ -182,6 +182,13 @@ def base_of(work: Work, run: str) -> Base:
     if config.scratch:
         folder = work.lake.runs / work.runs[BASE_RUN] / "export"
         return Base(folder=folder, name=f"{work.claim}/{BASE_RUN}")
+    return given_base(work)
+
+
+def given_base(work: Work) -> Base:
+    """The base that was not trained here for this recipe: a model folder, or a checkpoint of another run."""
+    config = work.recipe.base_model
+    assert config is not None
     if config.path:
         return Base(folder=work.loaded.path(config.path), name=config.path)
     assert config.run is not None
@@ -341,7 +348,9 @@ def run_of(work: Work, name: str, identity: Mapping[str, Any]) -> str:
     Where the last run of that name has another identity, it is said which keys differ; with `work.accept` these must all be
     accepted, and it is that run.
     """
+    from app.queries import run_status
     from trainer.accepted import covers
+    from trainer.run import FINISHED
 
     own = _free_id(work.lake, identity)
     if (work.lake.runs / own).exists():
@@ -365,6 +374,11 @@ def run_of(work: Work, name: str, identity: Mapping[str, Any]) -> str:
     if rest := [key for key in changed if not covers(work.accept, key)]:
         raise ConfigError(
             f"{told}; --accept would have to name {', '.join(rest)} too. Accept every key, or none for a run of its own"
+        )
+    if (status := run_status(work.lake, id)).get("status") in FINISHED:
+        raise ConfigError(
+            f"{owner}/{name} is {status['status']} at step {status['last_step']}: it does not go on, so there is nothing to accept. "
+            f"Without --accept {name} is a run of its own"
         )
     return id
 

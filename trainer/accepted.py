@@ -16,6 +16,7 @@ from corpus.differences import with_values
 from corpus.errors import ConfigError, did_you_mean
 from corpus.json_file import read_json, well_formed, write_json
 from corpus.lake import now_utc
+from trainer.config import Training
 
 FILE = "accepted.json"
 ACCEPTABLE = (
@@ -43,9 +44,14 @@ def check_acceptable(keys: Iterable[str]) -> None:
     for key in keys:
         if not covers(ACCEPTABLE, key):
             raise ConfigError(
-                f"--accept {key}: a run cannot go on with another value of it.{did_you_mean(key, ACCEPTABLE)} "
+                f"--accept {key}: a run cannot go on with another value of it.{_hint(key)} "
                 f"What can be accepted: {', '.join(ACCEPTABLE)}"
             )
+
+
+def _hint(key: str) -> str:
+    """The key that was meant, if it is a slip of the pen; one of a recipe that no run can change is none."""
+    return "" if key.removeprefix("training.") in Training.model_fields else did_you_mean(key, ACCEPTABLE)
 
 
 def covers(keys: Collection[str], key: str) -> bool:

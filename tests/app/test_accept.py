@@ -45,6 +45,7 @@ def test_a_run_that_broke_goes_on_with_a_lower_rate_under_its_old_id(broken: lis
     assert json.loads(tilth("sql", query, "--json", "--lake", lake.root).out) == [
         {"metric": change.key, "message": str(change)}
     ]
+    assert f"accepted {change}\n" in tilth("lineage", "small/replay-30/2", "--lake", lake.root).out
     again = tilth("run", *broken, "--set", MENDED)
     assert again.code == 0 and "another run" not in again.err, "what was accepted need not be said again"
     assert run_id(broken, "small@3/replay-30") == first
@@ -85,6 +86,8 @@ def test_a_finished_run_accepts_nothing(broken: list[object]) -> None:
     assert tilth("train", *broken, "--set", "name=other").code == 0
     said = tilth("train", *broken, "--set", "name=other", "--set", "training.learning_rate=1e-3", *RATE)
     assert said.code == 2 and "done at step 4" in said.err and "nothing to accept" in said.err
+    found = json.loads(tilth("ls", "run", "--json", "--lake", broken[2]).out)
+    assert not [row for row in found if "other@2/replay-30" in row["names"]], "it was given no name"
 
 
 def test_the_configuration_it_began_with_is_a_new_run_beside_it(broken: list[object]) -> None:
