@@ -21,6 +21,7 @@ from app.options import (
     show_work,
     walk,
 )
+from corpus.errors import ConfigError
 
 if TYPE_CHECKING:
     from app.flow import Work
@@ -184,22 +185,27 @@ def select(
     sample: SampleOption = None, set_: SetOption = None, lake: LakeOption = None, profile: ProfileOption = None, json_: JsonOption = False,
 ) -> None:  # fmt: skip
     """Gate against the base and the champion, Pareto set, P(best). Exit 3: negative, 4: inconclusive."""
+    from app.reach import check_approved
+    from app.recipe import load_recipe
     from app.render import render_selection
 
+    if approve:
+        check_approved(load_recipe(recipe, set_ or []), approve)
+        reviewer = reviewer or _login_name()
     work = walk(recipe, "select", None, sample, set_, lake, profile, json_)
     assert work.selection is not None
     selection = work.selection
     print_work(work, json_, lambda w: selection.to_json(), lambda w: render_selection(selection))
     if approve:
-        import getpass
-
         from app.evaluation import approve as sign_off
+        from app.evaluation import stored_scorecards
         from corpus import names
         from corpus.sql_catalog import write_catalog
 
         before = names.alias(work.lake, work.recipe.name, names.CHAMPION)
-        by = reviewer or getpass.getuser()
-        signed = sign_off(work.lake, work.claim, selection.rows, work.scorecards, approve, by, note, override)
+        assert reviewer, "found before any work"
+        cards = stored_scorecards(work.lake, work.claim)
+        signed = sign_off(work.lake, work.claim, selection.rows, cards, approve, reviewer, note, override)
         write_catalog(work.lake)
         print(
             f"approved{' again, it was the champion already' if before and (before['id'], before['step']) == (signed.run_id, signed.step) else ''}: {signed.recipe}/champion is now {signed.reference} (checkpoint {signed.checkpoint_id[:12]})",
@@ -208,6 +214,16 @@ def select(
         return
     check_finished(work)
     raise typer.Exit({"PASSED": 0, "FAILED": 3}.get(selection.verdict, 4))
+
+
+def _login_name() -> str:
+    """Who is logged in; ConfigError where the system does not know."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # no passwd entry, as in some containers
+        raise ConfigError("who signs is not known: this login has no name. Give --reviewer NAME.") from error
 
 
 def _loss_rows(work: Work) -> list[dict[str, Any]]:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from app.held_out import scored_holdout
 from app.reach import BASELINE, is_scorecard_of
 from app.recipe import BASE_RUN
-from app.training import committed_steps, model_folder
+from app.training import committed_steps, given_base, model_folder
 from corpus import names
 from corpus.errors import ConfigError, UnknownName
 from corpus.facts import write_facts
 from corpus.json_file import read_json, well_formed
 from corpus.lake import Lake, Manifest, now_utc
 from evals.evaluate import Subject, evaluate, open_scorecard
-from evals.gate import Gate
+from evals.gate import Gate, parse_baseline
 from evals.items import TaskItems, load_items
 from evals.scorecard import Scorecard, header_differences
 from evals.select import Selection, SelectionRow, select
@@ -45,9 +45,8 @@ def evaluate_checkpoints(work: Work, runs: Sequence[str]) -> None:
                 progress=work.report.progress,
                 say=work.report.say,
             )
-            key = _key(subject)
-            names.attach(work.lake, work.claim, "scorecard", found.id, key)
-            work.scorecards[key] = found
+            names.attach(work.lake, work.claim, "scorecard", found.id, subject.name)
+            work.scorecards[subject.name] = found
             stage.id, stage.built = found.id, found.id not in before
             stage.note = ", ".join(
                 f"{row['task']}{'/' + row['role'] if row['role'] else ''} {row['metric']} {row['value']:.4f}"
@@ -87,9 +86,7 @@ def subjects(work: Work, runs: Sequence[str]) -> list[Subject]:
     tokenizer = tokenizer_folder(work.lake, work.tokenizer)
     found = []
     if base and not base.scratch:
-        from app.training import base_of
-
-        folder = base_of(work, "").folder
+        folder = given_base(work).folder
         assert folder is not None
         weights = hash_weights(folder)
         found.append(Subject(BASELINE, folder, tokenizer, work.tokenizer.id, weights[:32], weights))
@@ -126,24 +123,15 @@ def _steps(work: Work, run: str, run_id: str) -> list[int]:
     return steps[-1:]
 
 
-def _key(subject: Subject) -> str:
-    return subject.name
-
-
 # ── select and approve ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def select_from_scorecards(work: Work) -> Selection:
-    """The gate over every candidate against the baseline, and against the champion where the recipe's name has one."""
+    """The gate over all that was scored of this version, in this walk or before it, as the app applies it."""
     gate = work.recipe.gate
     if gate is None:
         raise ConfigError("the recipe has no gate, so nothing can be selected. Add gate: {gain: …, harm: …}.")
-    made = dict(work.scorecards)
-    if not any(is_scorecard_of(gate.baseline, key) for key in made):  # its run was not asked for now
-        stored = stored_scorecards(work.lake, work.claim)
-        key = baseline_of(gate.baseline, stored)
-        made[key] = stored[key]
-    cards = {key: open_scorecard(work.lake, manifest, key) for key, manifest in made.items()}
+    cards = open_cards(work.lake, work.claim)
     selection = select_among(work.lake, work.recipe.name, gate, cards)
     if selection.champion_left_out:
         work.report.say(selection.champion_left_out)
@@ -158,15 +146,32 @@ def select_among(lake: Lake, recipe: str, gate: Gate, cards: Mapping[str, Scorec
     return replace(chosen, champion_left_out=left_out)
 
 
+def open_cards(lake: Lake, owner: names.Claim) -> dict[str, Scorecard]:
+    """Key (RUN/STEP, or base_model) → scorecard of a version, the base first: the order decides between equals."""
+    stored = stored_scorecards(lake, owner)
+    return {key: open_scorecard(lake, manifest, key) for key, manifest in stored.items()}
+
+
 def candidates_of(gate: Gate, cards: Mapping[str, Scorecard]) -> list[Scorecard]:
-    """What may be chosen: neither the baseline nor the base."""
+    """What may be chosen, in the order of `cards`: neither the baseline nor the base, nor what was scored otherwise before."""
     baseline = baseline_of(gate.baseline, cards)
-    return [card for key, card in cards.items() if key != baseline and not key.startswith(f"{BASE_RUN}/")]
+    return [
+        card
+        for key, card in cards.items()
+        if key != baseline
+        and not is_base(key)
+        and not header_differences(card.header, cards[baseline].header)
+    ]
+
+
+def is_base(key: str) -> bool:
+    """Whether a scorecard is of the base, wherever that comes from."""
+    return parse_baseline(key)[0] in (BASELINE, BASE_RUN)
 
 
 def baseline_of(name: str, cards: Mapping[str, object]) -> str:
     """The scorecard a gate compares with: `base_model`, a run, or RUN/STEP; of several steps the last."""
-    wanted = sorted((key for key in cards if is_scorecard_of(name, key)), key=_step_of)
+    wanted = sorted((key for key in cards if is_scorecard_of(name, key)), key=_place)
     if not wanted:
         raise UnknownName(
             f"gate.baseline {name!r} was not scored. There are {', '.join(cards) or 'no scorecards'}."
@@ -174,9 +179,10 @@ def baseline_of(name: str, cards: Mapping[str, object]) -> str:
     return wanted[-1]
 
 
-def _step_of(key: str) -> int:
-    step = key.partition("/")[2]
-    return int(step) if step.isdigit() else 0
+def _place(key: str) -> tuple[bool, str, int]:
+    """Where a scorecard stands among others: the base first, then by run and step."""
+    run, step = parse_baseline(key)
+    return not is_base(key), run, step or 0
 
 
 def champion_scorecard(lake: Lake, recipe: str, like: Scorecard) -> tuple[Scorecard | None, str]:
@@ -300,7 +306,6 @@ def _committed_utc(lake: Lake, manifest: Manifest) -> int:
 
 
 def stored_scorecards(lake: Lake, owner: names.Claim) -> dict[str, Manifest]:
-    """Key (RUN/STEP) → scorecard of a version of a recipe name."""
-    return {
-        fact["key"]: lake.get("scorecard", fact["id"]) for fact in names.attached(lake, owner, "scorecard")
-    }
+    """Key (RUN/STEP, or base_model) → scorecard of a version of a recipe name, the base first."""
+    ids = {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "scorecard")}
+    return {key: lake.get("scorecard", ids[key]) for key in sorted(ids, key=_place)}

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from app.profile import Profile
-from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath
+from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath, check_gate_targets
 from corpus import names
 from corpus.errors import ConfigError, did_you_mean
 from corpus.files import list_files
 from corpus.lake import Lake
+from evals.gate import parse_baseline
 from quality.language_model import check_weights, read_max_positions
 
 BASELINE = "base_model"  # what a gate calls the base, wherever it comes from
@@ -88,14 +89,28 @@ def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str, pr
     if "eval" in reached:
         from evals.items import load_items
 
-        for name, task in loaded.tasks.items():
-            load_items(task, name, loaded.catalog.root)
+        root = loaded.catalog.root
+        items = {name: load_items(task, name, root).items for name, task in loaded.tasks.items()}
+        sources = {name: {item.source for item in found} for name, found in items.items()}
+        check_gate_targets(loaded, recipe.name, sources)
 
 
 def check_sources(loaded: LoadedRecipe) -> None:
     """Whether every source of the recipe is where the catalog says; ConfigError otherwise."""
     for source in loaded.sources.values():
         list_files(source.path, loaded.catalog.root)
+
+
+def check_approved(loaded: LoadedRecipe, reference: str) -> None:
+    """ConfigError where the checkpoint to approve, RUN/STEP or NAME/RUN/STEP, is of no run of the recipe."""
+    name = loaded.recipe.name
+    head, _, rest = reference.strip().partition("/")
+    run = (rest if rest and head.partition("@")[0] == name else head).partition("/")[0] or rest
+    runs = loaded.runs()
+    if run not in (*runs, names.CHAMPION, "run"):
+        raise ConfigError(
+            f"--approve {reference!r}: recipe {name!r} has no run {run!r}.{did_you_mean(run, runs)} Its runs: {', '.join(runs)}."
+        )
 
 
 def check_baseline(
@@ -107,11 +122,11 @@ def check_baseline(
     version's run ended early.
     """
     baseline = loaded.recipe.gate.baseline if loaded.recipe.gate else BASELINE
-    run, _, step = baseline.partition("/")
+    run, step = parse_baseline(baseline)
     owners = names.claims(lake, loaded.recipe.name)
     if run in (BASELINE, BASE_RUN, *runs):
-        if step and not any(is_scorecard_of(baseline, key) for key in _scored(lake, owners)):
-            _check_step(loaded, runs, profile, baseline)
+        if step is not None and not any(is_scorecard_of(baseline, key) for key in _scored(lake, owners)):
+            _check_step(loaded, runs, profile, run, step)
         return
     if not any(
         is_scorecard_of(baseline, key)
@@ -122,18 +137,19 @@ def check_baseline(
         )
 
 
-def _check_step(loaded: LoadedRecipe, runs: Mapping[str, Recipe], profile: Profile, baseline: str) -> None:
+def _check_step(
+    loaded: LoadedRecipe, runs: Mapping[str, Recipe], profile: Profile, run: str, step: int
+) -> None:
     """ConfigError where the step of a run is neither its last nor a milestone that is scored."""
     from app.training import planned_runs
 
-    run, _, step = baseline.partition("/")
     milestones = run != BASE_RUN and loaded.recipe.evaluation.full.at == "milestones"
     steps = planned_runs(loaded, runs, profile)[run].scored_steps(milestones)
-    if int(step) not in steps:
+    if step not in steps:
         scored = ", ".join(f"{run}/{each}" for each in steps)
         hint = "" if run == BASE_RUN else ", or make it a milestone and set evaluation.full.at: milestones"
         raise ConfigError(
-            f"gate.baseline {baseline!r} will not be scored: of {run} that is {scored}. Name {'that' if len(steps) == 1 else 'one of them'}{hint}."
+            f"gate.baseline '{run}/{step}' will not be scored: of {run} that is {scored}. Name {'that' if len(steps) == 1 else 'one of them'}{hint}."
         )
 
 
@@ -144,8 +160,9 @@ def _scored(lake: Lake, owners: Iterable[names.Claim]) -> list[str]:
 
 def is_scorecard_of(baseline: str, key: str) -> bool:
     """Whether the scorecard of this key (`base_model` or RUN/STEP) is one that `gate.baseline` means."""
-    run = BASE_RUN if baseline == BASELINE else baseline
-    return key == baseline or key.startswith(f"{run}/")
+    (run, step), (scored_run, scored_step) = parse_baseline(baseline), parse_baseline(key)
+    same_run = scored_run == run or (run, scored_run) == (BASELINE, BASE_RUN)
+    return same_run and step in (None, scored_step)
 
 
 def _must_hold(folder: Path, file: str, key: str) -> None:

@@ -394,13 +394,13 @@ def check_gate_targets(
     A task learns its sources from its files, so without `task_sources` only the metrics of its parts are checked.
     """
     tasks, gate = loaded.tasks, loaded.recipe.gate
+    if gate is None:
+        return
     scored = tasks | ({HOLDOUT_TASK: TaskConfig(type="holdout")} if loaded.scores_holdout else {})
     roles = {name: source.role for name, source in loaded.sources.items()}
+    targets = expected_targets(scored, roles, task_sources or {})
     try:
-        if gate and task_sources is None:
-            gate.check_targets(expected_targets(scored, roles), open_tasks=tasks)
-        elif gate and task_sources is not None:
-            gate.check_targets(expected_targets(scored, roles, task_sources))
+        gate.check_targets(targets, open_tasks=tasks if task_sources is None else ())
     except UnknownName as error:
         raise ConfigError(f"{where}: gate: {error}") from error
 

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from app.evaluation import baseline_of, candidates_of, select_among, stored_scorecards
-from app.recipe import BASE_RUN
+from app.evaluation import baseline_of, candidates_of, select_among
 from corpus.errors import ConfigError, UnknownName
 from corpus.lake import Lake
 from corpus.names import Claim
 from evals.comparison import Comparison, compare_scorecards, list_slices
-from evals.evaluate import open_scorecard
 from evals.gate import Gate
 from evals.metric import estimate, find_metric
 from evals.scorecard import Scorecard, check_comparable
@@ -35,13 +33,6 @@ def stored_gate(owner: Claim) -> Gate | None:
 def confidence_of(gate: Gate | None) -> float:
     """Of the intervals that stand beside this gate's; the usual one without a gate."""
     return gate.confidence if gate else CONFIDENCE
-
-
-def open_cards(lake: Lake, owner: Claim) -> dict[str, Scorecard]:
-    """Key (RUN/STEP, or base_model) → scorecard, the base first."""
-    stored = stored_scorecards(lake, owner)
-    found = {key: open_scorecard(lake, manifest, key) for key, manifest in stored.items()}
-    return dict(sorted(found.items(), key=lambda entry: (not _is_base(entry[0]), _by_step(entry[0]))))
 
 
 def default_baseline(owner: Claim, cards: Mapping[str, Scorecard]) -> str:
@@ -63,15 +54,6 @@ def select_stored(lake: Lake, owner: Claim, cards: Mapping[str, Scorecard]) -> S
     if gate is None or not cards:
         return None
     return select_among(lake, owner.name, gate, cards) if candidates_of(gate, cards) else None
-
-
-def _is_base(key: str) -> bool:
-    return key == "base_model" or key.startswith(f"{BASE_RUN}/")
-
-
-def _by_step(key: str) -> tuple[str, int]:
-    run, _, step = key.partition("/")
-    return run, int(step) if step.isdigit() else 0
 
 
 # ── side by side ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ by Holm's method before they are read. All gains must be shown, so they need no 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -67,6 +67,12 @@ class Gate(Section):
     )
     confidence: Share = identity(CONFIDENCE, absent_means=CONFIDENCE, description="of intervals and verdicts")
 
+    @field_validator("baseline")
+    @classmethod
+    def _baseline(cls, value: str) -> str:
+        run, step = parse_baseline(value)
+        return run if step is None else f"{run}/{step}"
+
     @field_validator("gain", "harm")
     @classmethod
     def _metrics(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -110,14 +116,34 @@ class Gate(Section):
 
 
 def expected_targets(
-    tasks: Mapping[str, TaskConfig], source_roles: Mapping[str, str]
+    tasks: Mapping[str, TaskConfig],
+    source_roles: Mapping[str, str],
+    task_sources: Mapping[str, Iterable[str]],
 ) -> dict[str, tuple[str, ...]]:
-    """The targets that evaluating these tasks will give, with their metrics; the held-out set's parts are the sources."""
+    """The targets that evaluating these tasks will give, with their metrics.
+
+    The held-out set's parts are the recipe's sources; those of another task are in its items, once they were read.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for name, task in tasks.items():
-        parts = {*source_roles, *source_roles.values()} if task.type == "holdout" else {task.role}
+        own = {task.role, *task_sources.get(name, ())}
+        parts = {*source_roles, *source_roles.values()} if task.type == "holdout" else own
         found |= dict.fromkeys([name, *(f"{name}/{part}" for part in sorted(parts))], TASK_METRICS[task.type])
     return found
+
+
+def parse_baseline(name: str) -> tuple[str, int | None]:
+    """(run, step) of `base_model`, RUN or RUN/STEP, which is what scorecards are called too; ValueError where STEP is no number.
+
+    >>> parse_baseline("replay-30/037"), parse_baseline("base_model")
+    (('replay-30', 37), ('base_model', None))
+    """
+    run, behind, step = name.partition("/")
+    if not behind:
+        return run, None
+    if not (step.isascii() and step.isdecimal() and len(step) < 19):  # `isdigit` alone takes '²' too
+        raise ValueError(f"{name!r}: {step!r} is not a step number; write RUN or RUN/STEP")
+    return run, int(step)
 
 
 def _check_rule(target: str, metric: Metric, rule: Any) -> None:

@@ -53,7 +53,7 @@ class SelectionRow:
 
 @dataclass(frozen=True)
 class Selection:
-    """The candidates in the order given. `chosen` is None where none can be chosen."""
+    """The candidates in the order given; of equals the first is `chosen`. It is None where none can be chosen."""
 
     axes: tuple[Axis, ...]
     rows: tuple[SelectionRow, ...]
@@ -142,7 +142,7 @@ def probability_best(
 ) -> list[float]:
     """How often each is the best on an axis when its items are drawn again: clusters whole, the same draw for all.
 
-    The same seed gives the same draws.
+    Those that are equally good in a draw share it. The same seed gives the same draws.
     """
     if not scorecards:
         return []
@@ -150,8 +150,11 @@ def probability_best(
     slices = [card.slice(*axis) for card in scorecards]
     tops = np.stack([sums(metric, scores)[0] for scores in slices], axis=1)
     drawn = bootstrap_ratios(tops, sums(metric, slices[0])[1], slices[0].clusters, draws, seed)
-    winners = drawn.argmin(axis=1) if metric.lower_is_better else drawn.argmax(axis=1)
-    return [float(share) for share in np.bincount(winners, minlength=len(scorecards)) / draws]
+    best = drawn.min(axis=1) if metric.lower_is_better else drawn.max(axis=1)
+    wins = np.isclose(
+        drawn, best[:, None], rtol=1e-12, atol=0.0
+    )  # sums of equal items may differ in their last bits
+    return [float(share) for share in (wins / wins.sum(axis=1, keepdims=True)).mean(axis=0)]
 
 
 def _surely_worse(card: Scorecard, other: Scorecard, axis: Axis, confidence: float) -> bool:

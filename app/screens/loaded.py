@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from app import lineage, queries, samples, verdicts
+from app.evaluation import open_cards
 from app.samples import Wanted
 from corpus.lake import Lake
 from corpus.names import Claim, claims
@@ -54,7 +55,7 @@ def rejects(root: str, snapshot_id: str) -> list[dict[str, Any]]:
 def scorecards(root: str, name: str, version: int, ids: tuple[str, ...]) -> dict[str, Scorecard]:
     """`ids` are the version's scorecards now: a new one is another entry."""
     lake = _lake(root)
-    return verdicts.open_cards(lake, _claim(lake, name, version))
+    return open_cards(lake, _claim(lake, name, version))
 
 
 @st.cache_data(show_spinner="Applying the gate …", max_entries=8)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.evaluation import approve, stored_scorecards
-from app.verdicts import open_cards
+from app import evaluation
+from app.evaluation import approve, open_cards, stored_scorecards
+from app.verdicts import select_stored
 from corpus import names
 from corpus.errors import ConfigError, UnknownName
 from corpus.facts import read_facts
@@ -161,6 +162,42 @@ def test_a_scorecard_that_is_found_has_the_name_it_has_in_this_version(
     owner, cards = sampled
     assert [card.name for card in open_cards(lake, owner).values()] == ["replay-30/4"]
     assert "replay-00" not in json.dumps(asdict(cards["replay-30/4"]), default=str)
+
+
+@pytest.fixture
+def milestone(small_lake: Path, lake: Lake) -> Lake:
+    """An earlier walk scored step 2 too, as milestones are; what is scored is circumstance, so the version is the same."""
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "_steps", lambda work, run, id: [2, 4] if run == "replay-00" else [4])
+        said = tilth("eval", recipe, "--lake", lake.root)
+    assert said.code == 0, said.err
+    return lake
+
+
+def test_the_command_line_and_the_app_select_among_the_same_in_the_same_order(
+    small_lake: Path, milestone: Lake
+) -> None:
+    recipe, (owner,) = small_lake.parent / "corpus" / "recipe.yaml", names.claims(milestone, "small")
+    by_app = select_stored(milestone, owner, open_cards(milestone, owner))
+    assert by_app is not None
+    assert [row.name for row in by_app.rows] == ["replay-00/2", "replay-00/4", "replay-30/4"]
+    told = [(row.name, row.p_best, row.choosable, row.dominated_by, row.objective) for row in by_app.rows]
+    for command in (["select"], ["run", "--runs", "replay-30"]):
+        said = tilth(*command, recipe, "--lake", milestone.root, "--json")
+        result = json.loads(said.out)["result"]
+        result = result if command == ["select"] else result["selection"]
+        assert told == [
+            (row["name"], row["p_best"], row["choosable"], tuple(row["dominated_by"]), row["objective"])
+            for row in result["rows"]
+        ]
+        assert (result["chosen"], result["verdict"]) == (by_app.chosen, by_app.verdict)
+
+
+def test_what_an_earlier_walk_scored_can_be_approved(small_lake: Path, milestone: Lake) -> None:
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    said = tilth("select", recipe, "--approve", "replay-00/2", "--note", "why", "--lake", milestone.root)
+    assert "small/champion is now small@1/replay-00/2" in said.err
 
 
 def test_json_says_the_verdicts_that_the_text_says(small_lake: Path) -> None:

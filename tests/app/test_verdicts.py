@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.evaluation import baseline_of
+from app.evaluation import baseline_of, open_cards
 from app.questions import compare_cards
 from app.render import render_gate
 from app.verdicts import (
@@ -16,7 +16,6 @@ from app.verdicts import (
     flip_counts,
     item_changes,
     largest_changes,
-    open_cards,
     select_stored,
     stored_gate,
     values,
@@ -67,6 +66,15 @@ def test_without_a_gate_or_candidates_nothing_is_selected(
     assert select_stored(lake, gateless, cards) is None
     assert select_stored(lake, owner, {"base/4": cards["base/4"]}) is None
     assert select_stored(lake, owner, {}) is None
+
+
+def test_what_an_earlier_scorer_scored_is_no_candidate(
+    lake: Lake, owner: Claim, cards: dict[str, Scorecard]
+) -> None:
+    """It stays attached to the version under its own key, and cannot be compared with what is scored now."""
+    card = cards["replay-30/4"]
+    before = Scorecard(card.header.model_copy(update={"scorer_version": 0}), card.rows)
+    assert select_stored(lake, owner, {**cards, "replay-30/2": before}) == select_stored(lake, owner, cards)
 
 
 def test_a_scorecard_beside_itself_shows_no_change(cards: dict[str, Scorecard]) -> None:

@@ -112,7 +112,7 @@ def test_targets_are_known_from_the_catalog_before_anything_is_scored() -> None:
         "holdout": task_config({"type": "holdout"}, "holdout"),
         "law": task_config({"path": "x.csv"}, "law"),
     }
-    targets = expected_targets(tasks, {"acts": "domain", "web": "general"})
+    targets = expected_targets(tasks, {"acts": "domain", "web": "general"}, {})
     scored = card("w", choice_rows(np.ones(3)), holdout_rows({}))
     assert {target for target in targets if target in scored.targets} == set(targets)
     build().check_targets(targets)
@@ -125,6 +125,22 @@ def test_targets_are_known_from_the_catalog_before_anything_is_scored() -> None:
     ):
         with pytest.raises(UnknownName):
             wrong.check_targets(targets)
+    anatomy.check_targets(expected_targets(tasks, {}, {"law": ["anatomy"]}))
+    with pytest.raises(UnknownName, match="Did you mean 'law/virology'"):
+        guard("1pp", "law/virolgy", "acc", "max_decrease").check_targets(
+            expected_targets(tasks, {}, {"law": ["anatomy", "virology"]})
+        )
+
+
+@pytest.mark.parametrize("written", ["main/37", "main/037"])
+def test_a_step_of_the_baseline_is_a_number_however_it_is_written(written: str) -> None:
+    assert build(**{**RECIPE, "baseline": written}).baseline == "main/37"
+
+
+@pytest.mark.parametrize("step", ["²", "x", "", "-1", "4/5", "1e3"])
+def test_what_is_no_step_is_refused(step: str) -> None:
+    with pytest.raises(ConfigError, match="not a step number"):
+        build(**{**RECIPE, "baseline": f"main/{step}"})
 
 
 # ── guards ──────────────────────────────────────────────────────────────────────────────────────

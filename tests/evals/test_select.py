@@ -100,13 +100,24 @@ def test_the_pareto_set_does_not_depend_on_order_and_holds_someone() -> None:
     assert pareto_set(cards[:1] * 3, AXES) == [(), (), ()]
 
 
-def test_p_best_is_seeded_sums_to_one_and_splits_between_equals() -> None:
+def test_p_best_is_seeded_and_sums_to_one() -> None:
     cards = [holdout_card(f"c{n}", domain=-0.05, seed=n + 2) for n in range(2)]
     p_best = probability_best(AXES[0], cards)
     assert p_best == probability_best(AXES[0], cards)
     assert sum(p_best) == pytest.approx(1.0)
     assert probability_best(AXES[0], [cards[0], holdout_card("far", domain=-0.2, seed=9)]) == [0.0, 1.0]
     assert probability_best(AXES[0], []) == []
+
+
+def test_equals_share_the_draws_that_they_win() -> None:
+    """Not only the same weights: of few 0/1 items many draws are ties."""
+    best = holdout_card("best", domain=-0.05, seed=2)
+    worse = holdout_card("worse", domain=0.3, seed=3)
+    assert probability_best(AXES[0], [worse, best, best]) == [0.0, 0.5, 0.5]
+    a, b = (card(name, choice_rows(np.array(right, dtype=float))) for name, right in (("a", [1, 0, 1, 1]), ("b", [1, 1, 0, 1])))  # fmt: skip
+    forth, back = (probability_best(("law", "acc"), cards) for cards in ([a, b], [b, a]))
+    assert forth == pytest.approx(back[::-1]) and sum(forth) == pytest.approx(1.0)
+    assert forth == pytest.approx([0.5, 0.5], abs=0.05)
 
 
 def test_only_what_can_be_chosen_has_a_chance_of_being_the_best() -> None:
