@@ -11,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import charts
+from corpus.schema import PII_TYPES
+from quality.curation import Curation
+from quality.rules import PRESETS
 
 POINT = {
     "checkpoint": "a/1",
@@ -48,14 +51,16 @@ def test_thinning_keeps_order_and_both_ends(values: list[int], limit: int) -> No
 
 
 def test_every_rule_has_an_outcome_with_a_colour() -> None:
-    for rule in (
-        "kept",
-        "rejected",
-        "held_out",
-        "near_held_out",
-        "exact_duplicate",
-        "near_duplicate",
-        "pii_ssn",
-        "too_few_words",
-    ):
-        assert charts.outcome(rule) in charts.OUTCOMES
+    rules = {
+        rule.name
+        for name in PRESETS
+        for rule in Curation(presets=[name]).for_source("s", "t", "general").rules
+    }
+    assert len(rules) > 20
+    assert {charts.outcome(rule) for rule in rules} == {"quality rule"}
+    others = {
+        "kept": "kept", "rejected": "not readable", "held_out": "held out", "near_held_out": "held out",
+        "exact_duplicate": "duplicate", "near_duplicate": "duplicate", **{f"pii_{kind}": "personal data" for kind in PII_TYPES},
+    }  # fmt: skip
+    assert {rule: charts.outcome(rule) for rule in others} == others
+    assert {*others.values(), "quality rule"} <= set(charts.OUTCOMES)

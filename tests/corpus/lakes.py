@@ -58,11 +58,12 @@ def prose(number: int, sentences: int = 12) -> str:
 
 
 def write_sources(folder: Path) -> dict[str, Source]:
-    """Two sources, with personal data, an exact copy, and records that cannot be read."""
+    """Two sources, with personal data, an exact copy, a near one, and records that cannot be read."""
     folder.mkdir(parents=True, exist_ok=True)
     acts = [{"id": f"act-{i}", "text": prose(i), "note": "n"} for i in range(30)]
     acts[3]["text"] += f"\nWrite to {EMAIL} or call {PHONE}."
     acts[4]["text"] = acts[5]["text"]
+    acts[7]["text"] = acts[8]["text"] + "\nThis line alone is new."
     acts[6] |= {"id": EMAIL, "tel": PHONE}
     lines = [json.dumps(row) for row in acts]
     (folder / "acts.jsonl").write_text("\n".join([*lines[:10], "{broken", *lines[10:]]) + "\n")

@@ -209,7 +209,7 @@ def test_the_catalog_shows_other_clients_the_same(story: Story) -> None:
 
 def test_the_law_is_about_something(story: Story) -> None:
     empty = {view for view in VIEWS if not python_rows(story, view)}
-    assert empty == {"contamination", "near_duplicates", "all_near_duplicates"}
+    assert empty == {"contamination"}
 
 
 def test_plain_views_show_the_newest_version_of_every_name(story: Story) -> None:
