@@ -89,6 +89,7 @@ endif
 	DS_BUILD_OPS=0 $(PIP) install --no-build-isolation --requirement requirements.lock
 	$(PIP) install --no-build-isolation --no-deps --editable .
 	$(BIN)/python -m quality.compile
+	$(BIN)/python -m mixer.compile
 	rm -f .venv/unfinished
 	pwd -P > $@
 

@@ -1,4 +1,4 @@
-"""Compile every kernel into the cache: `python -m quality.compile`, run at set-up so that no first command waits for it.
+"""Compile every kernel of curation into the cache: `python -m quality.compile`, run at set-up so that no first command waits for it.
 
 Two workers that find nothing compiled both compile everything, about half a minute each; found in the cache it is nothing.
 """
