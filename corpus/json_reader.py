@@ -1,7 +1,8 @@
 """JSON records: one object per line, or the values of a JSON document (an array, or objects one after the other).
 
-Both keep going after a broken record: lines at the next line, documents at the next place where an object begins after
-another has ended.
+Both keep going after a broken record: lines at the next line, documents where its quotes and brackets close, so that nothing
+in it becomes a document and nothing behind it is lost. Where they do not close, or the record is too long to hold, at the next
+place where an object begins after another has ended: what is in it cannot be told from what follows.
 """
 
 from __future__ import annotations
@@ -112,6 +113,16 @@ _MAY_GO_ON = re.compile(r"(\.|[eE][+-]?)?")  # between what may be half a number
 _NEXT_OBJECT = re.compile(r"\}[^\S\n]*+[,\n][\s,]*+\{|\n\{")  # nothing is given back: linear in any text
 
 
+# To where a value that is no JSON ends, told by its quotes and brackets: what an array's elements are made of beside brackets,
+# and what stands between brackets. Strings end before what may follow one, else quotes are missing or too many.
+_STRING = r'"(?:[^"\\]++|\\.)*+"'
+_WORD = re.compile(rf"(?:{_STRING}|\}}|[^\[\]{{}}\",\n]++)(?=\s*+[,\]]|\n)", re.DOTALL)
+_BETWEEN_BRACKETS = re.compile(rf'(?:[^\[\]{{}}"]++|{_STRING}(?=\s*+[,:\]}}]))*+', re.DOTALL)
+_HALF_STRING = re.compile(r'(?:"(?:[^"\\]++|\\.)*+(?:\\|"\s*+)?)?', re.DOTALL)  # to the end of a window
+_HALF_WORD = re.compile(rf'(?:[^\[\]{{}}",\n]++|\}}\s*+|{_HALF_STRING.pattern})', re.DOTALL)
+_CLOSING = {"{": "}", "[": "]"}
+
+
 class _Values:
     """A window over a JSON document that moves from value to value and holds little more than one of them."""
 
@@ -120,6 +131,7 @@ class _Values:
         self._maker, self._limit = RecordMaker(reading), reading.max_record_bytes
         self._may_reread = _REREAD * reading.max_record_bytes
         self._window, self._at = "", 0
+        self._open_until = 0  # up to here brackets did not close
         self._in_array = False
 
     def read(self) -> Iterator[Item]:
@@ -153,7 +165,11 @@ class _Values:
             except (json.JSONDecodeError, RecursionError) as error:
                 if self._may_go_on(error) and self._grow():
                     continue
-                return Reject(count, self._skip(self._reason(error)))
+                reason = self._reason(error)
+                if not self._pass_closed(error):
+                    self._skip()
+                self._shorten()
+                return Reject(count, reason)
             if not (_MAY_GO_ON.fullmatch(self._window, end) and self._fill()):
                 break  # what follows is in sight: `12` is not the beginning of `123`, or of `12e7`
         text = self._window[self._at : end]
@@ -194,22 +210,66 @@ class _Values:
             return self._content.damage or "truncated_file"
         return "record_too_long" if len(self._window) - self._at > self._limit else "invalid_json"
 
-    def _skip(self, reason: str) -> str:
+    def _pass_closed(self, error: Exception) -> bool:
+        """Move to the end of a broken value if its quotes and brackets tell it.
+
+        Where they do not close, whatever is broken up to there is left to `_skip`, so that no text is looked through for each
+        of the brackets before it.
+        """
+        if isinstance(error, RecursionError) or self._may_go_on(error) or self._at < self._open_until:
+            return False
+        if self._window[self._at] in _CLOSING:
+            size = self._bracketed_size()
+        else:
+            size = self._word_size() if self._in_array else 0
+        self._at += size
+        return size > 0
+
+    def _word_size(self) -> int:
+        while not (word := _WORD.match(self._window, self._at)):
+            if not (_HALF_WORD.fullmatch(self._window, self._at) and self._grow()):
+                return 0
+        return word.end() - self._at
+
+    def _bracketed_size(self) -> int:
+        """How long the value is if its brackets match; 0 where they do not, or nest deeper than a record may."""
+        awaited: list[str] = []
+        size = 0
+        while len(awaited) <= MAX_DEPTH:
+            size = _BETWEEN_BRACKETS.match(self._window, self._at + size).end() - self._at  # type: ignore[union-attr]  # it matches anywhere
+            here = self._window[self._at + size : self._at + size + 1]
+            if here in _CLOSING:
+                awaited.append(_CLOSING[here])
+            elif awaited and here == awaited[-1]:
+                awaited.pop()
+                if not awaited:
+                    return size + 1
+            elif _HALF_STRING.fullmatch(self._window, self._at + size) and self._grow():
+                continue
+            else:
+                break
+            size += 1
+        self._open_until = self._at + size
+        return 0
+
+    def _skip(self) -> None:
         """Move to the next place where an object begins after another has ended, or to the end."""
-        if len(self._window) > 2 * _WINDOW:
-            # an error costs a look through the window up to it (for its line number), so a long window is given back
-            self._may_reread -= len(self._window)
-            self._texts.give_back(self._window[self._at + _WINDOW :])
-            self._window = self._window[: self._at + _WINDOW]
-            self._drop()
-        self._at += 1
+        self._at += self._window[self._at] != "}"  # one too many of them may be the other's end
         while not (found := _NEXT_OBJECT.search(self._window, self._at)):
             self._at = max(self._at, len(self._window) - 1024)  # the place may lie across two windows
             if not self._fill():
                 self._at = len(self._window)
-                return reason
+                return
         self._at = found.end() - 1
-        return reason
+
+    def _shorten(self) -> None:
+        """After an error: each costs a look through the window up to it (for its line number)."""
+        if len(self._window) - self._at > 2 * _WINDOW:
+            self._may_reread -= len(self._window)
+            self._texts.give_back(self._window[self._at + _WINDOW :])
+            self._window = self._window[: self._at + _WINDOW]
+        if self._at > _WINDOW // 16:
+            self._drop()
 
     def _grow(self) -> bool:
         """Take in as much again, as far as a value may go; False where it may not, or there is no more."""
@@ -227,6 +287,7 @@ class _Values:
     def _drop(self) -> None:
         """What is behind is done with."""
         self._may_reread += _REREAD * self._at
+        self._open_until -= self._at
         self._window, self._at = self._window[self._at :], 0
 
 

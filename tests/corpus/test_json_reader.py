@@ -125,8 +125,47 @@ def test_the_next_object_is_found_after_any_separator(read: Read, between: str) 
     assert read("a.json", data) == ["one", (1, "invalid_json"), "two"]
 
 
-def test_a_brace_among_words_begins_no_object(read: Read) -> None:
-    assert read("a.json", '[{"text": bad} {"text": "no"} x, {"text": "no"}, {"text": "two"}]') == [(0, "invalid_json"), "two"]  # fmt: skip
+BROKEN = [
+    "bad", "bad1 bad2", "tru", "'bad'", '"a\\q"', '"a\tb"', "}", "undefined", "-",
+    "{bad}", "{bad: 1}", '{"a": [{"text": "inner"}, {"text": "inner"}], "n": bad}', '{"a": {"text": "inner"}, }', '{"a": "},{", "b": bad}', '{"text": "raw\nline", "b": ["}", {"text": "inner"}\n,{"text": "inner"}]}',
+    '[1 2,\n{"text": "inner"},\n{"text": "inner"}]', '{"a" 1}', '{"a": "\\q", "b": [{},{}]}', '{"text": "say \\"x\\" }, {", "n": 01}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BROKEN)
+@pytest.mark.parametrize("between", [",", ", ", "\n,\n", " ,"])
+def test_a_broken_value_whose_quotes_and_brackets_close_costs_itself_alone(
+    read: Read, bad: str, between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing in it becomes a document, and nothing behind it is lost."""
+    data = f"[{between.join([ONE, bad, bad, TWO, bad, ONE])}]"
+    expected = ["one", (1, "invalid_json"), (2, "invalid_json"), "two", (4, "invalid_json"), "one"]
+    for window in (64 << 10, 1, 7):
+        monkeypatch.setattr(module, "_WINDOW", window)
+        assert read("a.json", data) == expected
+
+
+@pytest.mark.parametrize(
+    ("bad", "found"),
+    [
+        ('{"text": "bad}', [(1, "invalid_json")]),
+        ('{"text": bad"}', [(1, "invalid_json")]),
+        ('{"text": "5" wide"}', [(1, "invalid_json")]),
+        ('{"a": [bad}', [(1, "invalid_json")]),
+        ('{"a": {"n": bad}', [(1, "invalid_json")]),
+        ('{"text": bad}}', [(1, "invalid_json"), (2, "invalid_json")]),
+    ],
+)
+def test_where_they_do_not_close_the_next_object_behind_another_is_a_value(
+    read: Read, bad: str, found: list[Any]
+) -> None:
+    assert read("a.json", f"[{ONE}, {bad}, {TWO}, {ONE}]") == ["one", *found, "two", "one"]
+
+
+def test_words_between_objects_cost_themselves(read: Read) -> None:
+    assert read("a.json", '[{"text": bad} {"text": "one"} x, {"text": "two"}, y\n{"text": "three"}]') == [(0, "invalid_json"), "one", (2, "invalid_json"), "two", (4, "invalid_json"), "three"]  # fmt: skip
+    assert read("a.json", '{"text": bad}} , {"text": "two"}') == [(0, "invalid_json"), (1, "invalid_json"), "two"]  # fmt: skip
+    assert read("a.json", '[x {"text": "no"}, {"text": "two"}]') == [(0, "invalid_json"), "two"]
 
 
 @pytest.mark.parametrize("size", [1_000, 200_000])
@@ -145,7 +184,7 @@ def test_a_value_without_its_end_costs_itself_alone(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", [" ", "\n", "}", "}\n", "}\n ", "},", "} ,", "{", "\n{" + " " * 50, '{"a":[', '\n{"a":[' + "1," * 200, '},\n{"a' + "a" * 50, "[", '\n{"text": "one"},\n{"text": bad}']
+    "unit", [" ", "\n", "}", "}\n", "}\n ", "},", "} ,", "{", "\n{" + " " * 50, '{"a":[', '\n{"a":[' + "1," * 200, '},\n{"a' + "a" * 50, "[", '\n{"text": "one"},\n{"text": bad}', "\n{x", "\n{x}", "x,", "},\n{x[", '","},{x,', '\n{"a":[x' + "1," * 200, '"},{x{,', '\n{x "', '}\n{"a\\"']
 )  # fmt: skip
 def test_what_hostile_text_costs_is_as_its_size(
     read: Read, unit: str, monkeypatch: pytest.MonkeyPatch
@@ -154,19 +193,26 @@ def test_what_hostile_text_costs_is_as_its_size(
 
     def decoded(size: int) -> int:
         total = 0
-        decode = module._Values._decode
+        decode, bracketed_size = module._Values._decode, module._Values._bracketed_size
 
         def count(values: Any) -> Any:
             nonlocal total
             total += len(values._window) - values._at
             return decode(values)
 
+        def count_closing(values: Any) -> int:
+            nonlocal total
+            size = bracketed_size(values)
+            total += max(size, values._open_until - values._at)
+            return size
+
         with monkeypatch.context() as patch:
             patch.setattr(module._Values, "_decode", count)
+            patch.setattr(module._Values, "_bracketed_size", count_closing)
             read("a.json", '[{"text": bad}' + unit * (size // len(unit)) + "x", max_record_bytes=20_000)
         return total
 
-    small, large = decoded(150_000), decoded(600_000)
+    small, large = decoded(100_000), decoded(400_000)
     assert large < 6 * max(small, 100_000)
 
 
