@@ -80,7 +80,9 @@ def run_metrics(lake: Lake, run_id: str) -> list[dict[str, Any]]:
 
 
 def run_events(lake: Lake, run_id: str) -> list[dict[str, Any]]:
-    return json_lines(lake.runs / run_id / "events.jsonl")
+    """The events of a run, as they came; a damaged line never was."""
+    rows = json_lines(lake.runs / run_id / "events.jsonl")
+    return [row for row in rows if row.keys() >= {"time_utc", "kind", "step"}]
 
 
 def is_running(lake: Lake, run_id: str, fresh_seconds: float = 120) -> bool:

@@ -38,7 +38,7 @@ def show_document(owner: Claim, found: Explanation, lineage_link: bool = True) -
         st.page_link("lineage.py", label="Runs and steps that saw it", icon=":material/account_tree:", query_params=where)  # fmt: skip
     reasons(found.decision)
     if found.decision["partner"]:
-        partner(found)
+        partner(found, owner)
     else:
         text_block(mark_text(found.document["text"] or ""), "Text, personal data masked")
     if found.passed:
@@ -87,14 +87,14 @@ def passed(found: Explanation) -> None:
     frame.table(rows, columns, alt="Rules that this document passes, the nearest to failing first")
 
 
-def partner(found: Explanation) -> None:
+def partner(found: Explanation, owner: Claim) -> None:
     """The document that this one was dropped for, or resembles, beside it."""
     decision, other = found.decision, found.partner
+    near = (owner.recipe.get("curation") or {}).get("near_duplicates") or {}
+    shared = f"Shared {near.get('ngram', 'n')}-grams of words"
     left, right, _ = st.columns([1, 1, 3])
-    left.metric(
-        "Jaccard", _share(decision["partner_jaccard"]), help="Shared 5-grams of words over all of both"
-    )
-    right.metric("Containment", _share(decision["partner_containment"]), help="Shared 5-grams of words over those of the smaller text")  # fmt: skip
+    left.metric("Jaccard", _share(decision["partner_jaccard"]), help=f"{shared} over all of both")
+    right.metric("Containment", _share(decision["partner_containment"]), help=f"{shared} over those of the smaller text")  # fmt: skip
     if other is None or other["text"] is None or found.document["text"] is None:
         text_block(mark_text(found.document["text"] or ""), "Text, personal data masked")
         st.caption(f"Its partner {decision['partner']} is not among the documents of this snapshot.")

@@ -14,6 +14,7 @@ from app.screens import frame, loaded
 from corpus import names
 from corpus.errors import ConfigError
 from corpus.facts import read_facts
+from corpus.json_file import well_formed
 from corpus.lake import Lake, Manifest
 from corpus.names import Claim
 from evals.task import HOLDOUT_TASK
@@ -128,7 +129,8 @@ def goes_as_far_as(recipe: Mapping[str, Any], kind: str) -> bool:
 
 
 def sources(lake: Lake, owner: Claim) -> None:
-    facts = {row["documents_id"]: row for row in read_facts(lake, "sources")}
+    with well_formed(lake.root / "facts" / "sources"):
+        facts = {row["documents_id"]: row for row in read_facts(lake, "sources")}
     snapshot = frame.artifact(lake, owner, "snapshot")
     tallies: dict[str, Any] = snapshot.summary["sources"] if snapshot else {}
     read = documents_read(snapshot)
@@ -193,8 +195,8 @@ def latest(lake: Lake, limit: int = 12) -> list[dict[str, Any]]:
         for fact in queries.all_attached(lake, kind):
             key = f"/{fact['key']}" if fact["key"] else ""
             found.append((fact["time_utc"], f"{kind.replace('_', ' ')} ready", f"{fact['claim']}{key}"))
-    for row in read_facts(lake, "signoffs"):
-        found.append((row["time_utc"], f"approved by {row['reviewer']}", row["reference"]))
+    with well_formed(lake.root / "facts" / "signoffs"):
+        found += [(row["time_utc"], f"approved by {row['reviewer']}", row["reference"]) for row in read_facts(lake, "signoffs")]  # fmt: skip
     return [{"when": frame.moment(when), "what": what, "where": where} for when, what, where in sorted(found, reverse=True)[:limit]]  # fmt: skip
 
 

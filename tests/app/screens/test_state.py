@@ -84,6 +84,36 @@ def test_a_page_of_a_damaged_lake_shows_a_message_and_no_traceback(
             assert any(str(lake) in code.value for code in test.code), "the message names the file"
 
 
+@pytest.mark.parametrize("record", ["{}", "[]", '{"rows": [{}], "time_utc": 1}'])
+def test_records_that_are_json_and_lack_what_they_should_hold_are_a_message(
+    small_lake: Path, tmp_path: Path, opened: Any, record: str
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    shutil.copytree(small_lake, lake.root, symlinks=True)
+    for path in lake.runs.rglob("events.jsonl"):  # a damaged line never was
+        path.write_text(f'{path.read_text("utf-8")}{{}}\n{{"kind": "failed"}}\n', "utf-8")
+    assert "This cannot be shown." not in shown(opened(lake.root, "overview"))
+    for dataset in ("signoffs", "sources"):
+        path = lake.root / "facts" / dataset / "empty.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(record)
+        test = opened(lake.root, "overview")
+        assert "This cannot be shown." in shown(test)
+        assert any(str(path.parent) in code.value for code in test.code), "the message names where"
+        path.unlink()
+
+
+@pytest.mark.parametrize("pattern", ["claim.json", "*.json"])
+def test_a_claim_or_an_attachment_without_its_keys_is_a_message(
+    small_lake: Path, tmp_path: Path, opened: Any, pattern: str
+) -> None:
+    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    for path in (tmp_path / "lake" / "names" / "small").rglob(pattern):
+        if path.name == pattern or path.name != "claim.json":
+            path.write_text("{}")
+    assert "This cannot be shown." in shown(opened(tmp_path / "lake", "overview"))
+
+
 def test_a_lake_of_another_format_is_refused_with_its_words(tmp_path: Path, opened: Any) -> None:
     (tmp_path / "format.json").write_text('{"format": 99}')
     assert "format 99" in shown(opened(tmp_path, "overview"))
