@@ -30,17 +30,20 @@ settings.load_profile("house")
 @pytest.fixture(autouse=True, scope="session")
 def offline() -> Iterator[None]:
     """Connections beyond this machine fail, so that no test can come to need one."""
-    connect = socket.socket.connect
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _only_here(getattr(socket.socket, name)))
+        yield
 
-    def connect_here(self: socket.socket, address: Any) -> None:
+
+def _only_here(connect: Any) -> Any:
+    def connect_here(self: socket.socket, address: Any) -> Any:
         if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_here(str(address[0])):
             self.close()
             raise AssertionError(f"a test asked for {address!r}; tests run without a network")
-        connect(self, address)
+        return connect(self, address)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", connect_here)
-        yield
+    return connect_here
 
 
 def _is_here(host: str) -> bool:

@@ -59,13 +59,12 @@ def committed(lake: Path) -> int:
 
 
 def kill_after(process: subprocess.Popen[str], lake: Path, tasks: int, delay: float) -> list[psutil.Process]:
-    """Kill the parent once so many tasks are committed, and a moment more; returns the workers it had."""
+    """Kill the parent once so many tasks are committed and workers are at it, and a moment more; returns the workers."""
     family: list[psutil.Process] = []
-    while process.poll() is None and committed(lake) < tasks:
+    while process.poll() is None and (committed(lake) < tasks or len(family) < 2):
         time.sleep(0.002)
-    time.sleep(delay)
-    if process.poll() is None:
         family = psutil.Process(process.pid).children(recursive=True)
+    time.sleep(delay)
     process.kill()
     process.communicate()
     return family
@@ -75,7 +74,7 @@ def test_killed_again_and_again_it_ends_as_if_it_never_was(
     many: Path, unhurt: tuple[str, dict[str, bytes]], tmp_path: Path
 ) -> None:
     id, whole = unhurt
-    total, draw = committed(many / "lake"), random.Random()
+    total, draw = committed(many / "lake"), random.Random(6)
     assert total > 40
     lake, with_workers = tmp_path / "lake", 0
     for kill in range(3):
