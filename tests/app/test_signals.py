@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
-import time
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,11 +41,19 @@ def signalled(command: list[object], folder: Path, begun: Callable[[], bool], nu
     return code
 
 
+def serves(out: Path) -> bool:
+    """Whether somebody answers at the address that was printed: it is printed just before."""
+    port = re.search(r"http://127\.0\.0\.1:(\d+)", out.read_text())
+    if port is None:
+        return False
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(port[1]))) == 0
+
+
 def test_a_signal_ends_the_app_and_nothing_is_said_to_resume(tmp_path: Path) -> None:
     Lake.open(tmp_path / "lake")
     with start("app", "--port", 0, "--lake", tmp_path / "lake", cwd=tmp_path) as process:
-        assert wait_until(process, lambda: "http" in (tmp_path / "out").read_text())
-        time.sleep(0.5)  # it prints its address just before it serves
+        assert wait_until(process, lambda: serves(tmp_path / "out"))
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     assert (tmp_path / "err").read_text().splitlines()[-1] == "tilth: stopped by a signal"
