@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -241,6 +242,12 @@ def test_config_is_made_of_sections_only(module: str) -> None:
 
 
 # ── set-up ──
+
+
+@pytest.mark.parametrize("connect", ["connect", "connect_ex"])
+def test_no_test_connects_beyond_this_machine(connect: str) -> None:
+    with socket.socket() as ours, pytest.raises(AssertionError, match="without a network"):
+        getattr(ours, connect)(("192.0.2.1", 9))
 
 
 def requirements(lock: str) -> list[Requirement]:
