@@ -22,7 +22,7 @@ from evals.scorecard import Scorecard, header_differences
 from evals.select import Selection, SelectionRow, select
 from evals.task_rows import RejectedRow
 from mixer.tokenize import tokenizer_folder
-from quality.language_model import hash_weights
+from quality.model_folder import hash_weights
 from trainer.checkpoint import checkpoint_id
 
 if TYPE_CHECKING:

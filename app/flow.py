@@ -31,7 +31,7 @@ from corpus.names import Claim
 from corpus.no_documents import why_no_documents
 from corpus.snapshot import check_guards
 from corpus.sql_catalog import catalog_exists, write_catalog
-from quality.language_model import read_max_positions
+from quality.model_folder import read_max_positions
 
 if TYPE_CHECKING:
     from evals.select import Selection

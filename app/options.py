@@ -156,10 +156,12 @@ def walk(
     loaded = load_recipe(recipe, sets or [])
     chosen = load_profile(recipe.parent, profile, lake)
     last, only = last_stage(loaded, until), [name for name in (runs or "").split(",") if name]
-    check_needs(loaded, loaded.runs(only), last, chosen)
+    notes = check_needs(loaded, loaded.runs(only), last, chosen)
     if not Path(chosen.lake).exists():
         check_sources(loaded)
     report = Report(quiet=json_)
+    for note in notes:
+        report.say(note)
     try:
         work = Work(open_folder(chosen.lake, create=True), loaded, chosen, report, share, tuple(accept))
         run_recipe(work, last, only)

@@ -5,17 +5,27 @@ Here is what needs the machine or files beside the recipe; what the recipe alone
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from app.profile import Profile
-from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath, check_gate_targets
+from app.recipe import (
+    BASE_RUN,
+    STAGES,
+    LoadedRecipe,
+    Recipe,
+    TokenizerPath,
+    TokenizerTraining,
+    check_gate_targets,
+)
 from corpus import names
 from corpus.errors import ConfigError, did_you_mean
 from corpus.files import list_files
 from corpus.lake import Lake
 from evals.gate import parse_baseline
-from quality.language_model import check_weights, read_max_positions
+from mixer.tokenizer import load_tokenizer
+from quality.model_folder import check_weights, read_max_positions
 
 BASELINE = "base_model"  # what a gate calls the base, wherever it comes from
 MISSING = {
@@ -64,8 +74,12 @@ def first_missing(loaded: LoadedRecipe) -> tuple[str, str] | None:
     return None if recipe.gate else ("select", "gate")
 
 
-def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str, profile: Profile) -> None:
-    """Everything outside the recipe that the stages up to `until` will ask for: folders, rates, tasks. ConfigError otherwise."""
+def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str, profile: Profile) -> list[str]:
+    """Everything outside the recipe that the stages up to `until` will ask for: folders, rates, tasks. ConfigError otherwise.
+
+    Returns what is to be told before they begin.
+    """
+    notes: list[str] = []
     reached = STAGES[: STAGES.index(until) + 1]
     recipe = loaded.recipe
     if "curate" in reached:
@@ -85,7 +99,7 @@ def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str, pr
             positions = scratch_architecture(loaded, base.scratch).max_position_embeddings
             check_positions(loaded, positions, "base_model.scratch.architecture")
         if "train" in reached and base and base.path:
-            check_weights(loaded.path(base.path))
+            notes += check_base(loaded, base.path, profile)
     if "eval" in reached:
         from evals.items import load_items
 
@@ -93,6 +107,46 @@ def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str, pr
         items = {name: load_items(task, name, root).items for name, task in loaded.tasks.items()}
         sources = {name: {item.source for item in found} for name, found in items.items()}
         check_gate_targets(loaded, recipe.name, sources)
+    return notes
+
+
+def check_base(loaded: LoadedRecipe, path: str, profile: Profile) -> list[str]:
+    """Whether training can start from the model folder `base_model.path`; ConfigError otherwise. Returns what to tell of it.
+
+    Its files are asked always, transformers only until a run has started from it: that takes seconds, as long as all else
+    that a finished recipe does.
+    """
+    from trainer.model import check_folder, check_vocabulary
+
+    folder, tokenizer = loaded.path(path), loaded.recipe.tokenizer
+    check_weights(folder)
+    if isinstance(tokenizer, TokenizerPath):
+        check_vocabulary(folder, load_tokenizer(loaded.path(tokenizer.path)))
+    elif not isinstance(tokenizer, TokenizerTraining):
+        check_vocabulary(folder, load_tokenizer(folder))
+    if _has_started(Lake(Path(profile.lake)), folder, path):
+        return []
+    if profile.threads:  # read when torch is loaded, which is here
+        os.environ["OMP_NUM_THREADS"] = str(profile.threads)
+    return check_folder(folder)
+
+
+def _has_started(lake: Lake, folder: Path, name: str) -> bool:
+    """Whether a run of the lake has loaded the base of this name and config, and trains or has trained."""
+    from app.queries import run_ids, run_lineage, run_status
+    from trainer.model import config_fingerprint
+
+    config = config_fingerprint(folder)
+    for run_id in run_ids(lake):
+        lineage = run_lineage(lake, run_id)
+        base = lineage.get("identity", {}).get("base", {})
+        if (
+            lineage.get("base") == name
+            and base.get("config") == config
+            and "attempt" in run_status(lake, run_id)
+        ):
+            return True
+    return False
 
 
 def check_sources(loaded: LoadedRecipe) -> None:

@@ -13,9 +13,7 @@ second window on with at least `window - stride + 1` tokens of context. The pref
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.errors import ConfigError, one_of
+from quality.model_folder import outline_model
 
 Progress = Callable[[int, int], None]  # tokens scored, tokens in all
 # float32 logits held at once. [CPU, 7 M parameters, 8,000 tokens: 4,150 tokens/s with 2^22 of them, 2,500 with 2^26.]
@@ -63,9 +62,9 @@ def load_causal_model(folder: Path, dtype: str = "float32") -> Any:
 
     if dtype not in DTYPES:
         raise ConfigError(f"dtype {dtype!r} is not one of {one_of(DTYPES)}")
-    read_model_config(folder)
+    outline_model(folder)  # refuses with a reason what transformers would load in part, or explain at length
     logging.disable_progress_bar()
-    logging.set_verbosity_error()  # the keys it would list are in the error below
+    logging.set_verbosity_error()
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
@@ -74,31 +73,9 @@ def load_causal_model(folder: Path, dtype: str = "float32") -> Any:
         Exception
     ) as error:  # a damaged folder fails in many ways, as safetensors' own errors and as TypeError
         raise ConfigError(f"cannot load a causal language model from {folder}: {error}") from error
-    if lost := sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])]):
-        raise ConfigError(
-            f"{folder} lacks {len(lost)} weights of its model ({', '.join(lost[:3])} …); they would start at random. Use a complete folder."
-        )
+    if lost := [*report["missing_keys"], *report["mismatched_keys"]]:
+        raise ConfigError(f"{folder} lacks {len(lost)} weights of its model; they would start at random")
     return model
-
-
-def read_model_config(folder: Path) -> dict[str, Any]:
-    """The config.json of a Hugging Face model; ConfigError where there is none that holds a mapping."""
-    try:
-        tree = json.loads((folder / "config.json").read_text("utf-8"))
-        if not isinstance(tree, dict):
-            raise ValueError(f"it holds a {type(tree).__name__}, not a mapping")
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{folder} holds no readable config.json ({error}); give the folder of a Hugging Face model, such as a run's export/"
-        ) from error
-    return tree
-
-
-def read_max_positions(folder: Path) -> int | None:
-    """How many positions the model of a folder has, without loading it; None where its config sets no bound."""
-    config = read_model_config(folder)
-    found = config.get("max_position_embeddings", config.get("n_positions"))
-    return found if isinstance(found, int) else None
 
 
 def resolve_device(device: str) -> str:
@@ -126,38 +103,6 @@ def wrap_language_model(module: Any) -> LanguageModel:
         max_positions=getattr(config, "max_position_embeddings", None),
         keeps_logits="logits_to_keep" in inspect.signature(module.forward).parameters,
     )
-
-
-def check_weights(folder: Path) -> None:
-    """Whether a model folder's weights are there and whole, as their headers say; loads none. ConfigError otherwise."""
-    from safetensors import SafetensorError, safe_open
-
-    for file in _weight_files(folder):
-        try:
-            with safe_open(file, framework="numpy"):
-                pass
-        except (OSError, SafetensorError) as error:
-            raise ConfigError(f"{file} is damaged ({error}); copy the model's folder again") from error
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise ConfigError(f"{folder} holds no .safetensors file: give the folder of a Hugging Face model")
-    return files
-
-
-def hash_weights(folder: Path | str) -> str:
-    """SHA-256 of a model folder's safetensors: of the one file, or of the sorted `name sha256` lines of its shards."""
-    files = _weight_files(Path(folder))
-    hashes = []
-    for file in files:
-        with file.open("rb") as opened:
-            hashes.append(hashlib.file_digest(opened, "sha256").hexdigest())
-    if len(files) == 1:
-        return hashes[0]
-    lines = "".join(f"{file.name} {digest}\n" for file, digest in zip(files, hashes, strict=True))
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def score_tokens(

@@ -31,9 +31,10 @@ DOORS = {
     "duckdb": ("corpus/sql.py",),
     "ray": ("corpus/engine.py",),
     "fasttext": ("quality/classifier.py",),
-    "torch": ("quality/language_model.py", "trainer/*"),
+    "torch": ("quality/language_model.py", "quality/model_folder.py", "trainer/*"),
     "transformers": (
         "quality/language_model.py",
+        "quality/model_folder.py",
         "mixer/tokenizer.py",
         "trainer/model.py",
         "trainer/pretrain.py",

@@ -24,7 +24,7 @@ from corpus.json_file import write_json
 from corpus.lake import now_utc
 from corpus.part import sync_folder
 from corpus.run_rows import checkpoint_rows
-from quality.language_model import hash_weights
+from quality.model_folder import hash_weights
 from trainer.journal import JsonLines
 
 COMMITTED = "COMMITTED.json"

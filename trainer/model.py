@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from corpus.errors import ConfigError
 from corpus.fingerprint import fingerprint
 from mixer.tokenizer import Tokenizer, load_tokenizer
-from quality.language_model import hash_weights, load_causal_model, read_model_config
+from quality.language_model import load_causal_model
+from quality.model_folder import hash_weights, outline_model, read_model_config
 from trainer.config import Architecture
 
 # Where a config was saved and by what; neither changes the model.
@@ -44,14 +46,39 @@ class Base:
         if self.folder is None:
             assert self.architecture is not None
             return {"architecture": self.architecture.identity()}
-        config = read_model_config(self.folder)
-        for name in _CIRCUMSTANCE:
-            config.pop(name, None)
-        return {"weights_sha256": hash_weights(self.folder), "config": fingerprint(config)}
+        return {"weights_sha256": hash_weights(self.folder), "config": config_fingerprint(self.folder)}
 
     def identity(self) -> dict[str, Any]:
         """What decides the first weights, whatever the folder is called: the architecture, or the content of the folder."""
         return dict(self._identity)
+
+
+def config_fingerprint(folder: Path) -> str:
+    """What of a folder's config.json decides the model."""
+    config = read_model_config(folder)
+    return fingerprint({name: value for name, value in config.items() if name not in _CIRCUMSTANCE})
+
+
+def check_vocabulary(folder: Path, tokenizer: Tokenizer) -> None:
+    """ConfigError where the tokenizer is not that of a folder's model; told by its files in milliseconds."""
+    rows = read_model_config(folder).get("vocab_size")
+    if isinstance(rows, int):
+        _check_rows(rows, tokenizer)
+    _check_own_tokenizer(folder, tokenizer)
+
+
+def check_folder(folder: Path) -> list[str]:
+    """Whether training can start from a folder, as far as can be known without its weights; ConfigError otherwise.
+
+    Returns what the operator should know of it. That packed documents stay apart, `check_packing` asks the loaded model.
+    """
+    outline = outline_model(folder)
+    if "position_ids" not in signature(outline.module.forward).parameters:
+        raise ConfigError(
+            f"{folder}: {type(outline.module).__name__} takes no position_ids, so documents that are packed into one sequence would mix. "
+            "Give a model whose attention follows positions."
+        )
+    return outline.notes
 
 
 def build_model(base: Base, tokenizer: Tokenizer, sequence_length: int, seed: int) -> Any:
@@ -73,12 +100,7 @@ def load_model(folder: Path) -> Any:
 
 def check_model(model: Any, tokenizer: Tokenizer, sequence_length: int) -> None:
     """ConfigError unless the model has a row for every token and a position for every place of a sequence."""
-    rows = int(model.get_input_embeddings().weight.shape[0])
-    if rows < tokenizer.vocab_size:
-        raise ConfigError(
-            f"the tokenizer has {tokenizer.vocab_size} tokens, the model embeds {rows}: it is not this model's tokenizer. "
-            "Use the model's own (tokenizer: base_model)."
-        )
+    _check_rows(int(model.get_input_embeddings().weight.shape[0]), tokenizer)
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is not None and sequence_length > positions:
         raise ConfigError(
@@ -148,6 +170,14 @@ def _init_llama(architecture: Architecture, tokenizer: Tokenizer, sequence_lengt
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(config).float()
+
+
+def _check_rows(rows: int, tokenizer: Tokenizer) -> None:
+    if rows < tokenizer.vocab_size:
+        raise ConfigError(
+            f"the tokenizer has {tokenizer.vocab_size} tokens, the model embeds {rows}: they do not belong together. "
+            "Give the tokenizer that the model was trained with."
+        )
 
 
 def _check_own_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:

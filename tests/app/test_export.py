@@ -19,7 +19,7 @@ from corpus.lake import Lake, Manifest
 from corpus.sql import run_query
 from quality.curate import curate
 from quality.curation import Curation
-from quality.language_model import hash_weights
+from quality.model_folder import hash_weights
 from tests.corpus.lakes import EMAIL, prose
 from trainer.checkpoint import read_checkpoints
 

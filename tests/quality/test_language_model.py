@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from corpus.errors import ConfigError
 from quality import language_model
 from quality.language_model import (
     LanguageModel,
-    hash_weights,
     load_language_model,
     resolve_device,
     score_continuations,
@@ -158,64 +155,6 @@ def test_a_saved_model_loads_and_scores_the_same(model: LanguageModel, tmp_path:
     assert np.array_equal(
         score_tokens(loaded, given, 8, prefix_id=BOS)[0], score_tokens(model, given, 8, prefix_id=BOS)[0]
     )
-
-
-def test_weights_hash_follows_the_bytes_of_every_shard(model: LanguageModel, tmp_path: Path) -> None:
-    model.module.save_pretrained(tmp_path / "one")
-    model.module.save_pretrained(tmp_path / "many", max_shard_size="20KB")
-    whole, shards = hash_weights(tmp_path / "one"), hash_weights(tmp_path / "many")
-    assert len(list((tmp_path / "many").glob("*.safetensors"))) > 1
-    assert whole != shards
-    shard = sorted((tmp_path / "many").glob("*.safetensors"))[-1]
-    shard.write_bytes(shard.read_bytes() + b" ")
-    assert hash_weights(tmp_path / "many") != shards
-
-
-@pytest.mark.parametrize("content", [None, "{}", '{"model_type": "llama"}'])
-def test_a_folder_without_a_model_is_a_clear_error(tmp_path: Path, content: str | None) -> None:
-    if content is not None:
-        (tmp_path / "config.json").write_text(content)
-    with pytest.raises(ConfigError, match=str(tmp_path)):
-        load_language_model(tmp_path)
-    with pytest.raises(ConfigError):
-        hash_weights(tmp_path)
-
-
-def cut_short(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:5000])
-
-
-def lose_a_layer(folder: Path) -> None:
-    config = folder / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"num_hidden_layers": 3}))
-
-
-@pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        (cut_short, "cannot load"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"junk!"), "cannot load"),
-        (lambda folder: (folder / "config.json").write_text("[1]"), "holds a list, not a mapping"),
-        (lambda folder: (folder / "config.json").write_text('{"model_type": "llama", "hidden_size": "x"}'), "cannot load"),
-        (lose_a_layer, "lacks 9 weights"),
-    ],
-    ids=["cut short", "no safetensors", "list", "text for a number", "a layer too few"],
-)  # fmt: skip
-def test_a_damaged_folder_is_a_clear_error(
-    model: LanguageModel,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    damage: Callable[[Path], object],
-    said: str,
-) -> None:
-    model.module.save_pretrained(tmp_path)
-    damage(tmp_path)
-    capfd.readouterr()
-    with pytest.raises(ConfigError, match=said) as caught:
-        load_language_model(tmp_path)
-    assert str(tmp_path) in str(caught.value)
-    assert capfd.readouterr() == ("", ""), "the error says it all"
 
 
 def test_loading_a_model_draws_no_bar(

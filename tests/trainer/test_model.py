@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 from toy_run import LENGTH, TINY, VOCABULARY, write_tokenizer
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, MambaConfig, MambaForCausalLM
 
 from corpus.errors import ConfigError
 from mixer.tokenizer import load_tokenizer
-from trainer.model import Base, build_model, check_packing, load_model
+from trainer.model import Base, build_model, check_folder, check_packing, check_vocabulary, load_model
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_pickle_is_not_read(tmp_path: Path, model_folder: Path):
     folder = shutil.copytree(model_folder, tmp_path / "pickled")
     (folder / "model.safetensors").unlink()
     torch.save(load_model(model_folder).state_dict(), folder / "pytorch_model.bin")
-    with pytest.raises(ConfigError, match="cannot load"):
+    with pytest.raises(ConfigError, match=r"no \.safetensors file"):
         load_model(folder)
 
 
@@ -82,16 +82,21 @@ def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path: Path, model_fold
     larger = load_tokenizer(write_tokenizer(tmp_path / "larger", words=99))
     with pytest.raises(ConfigError, match="100 tokens, the model embeds 61"):
         build_model(Base(folder=model_folder), larger, LENGTH, 0)
+    with pytest.raises(ConfigError, match="Give the tokenizer that the model was trained with"):
+        check_vocabulary(model_folder, larger)
 
 
 def test_another_tokenizer_of_the_same_size_is_refused(tmp_path: Path, model_folder: Path, tokenizer: Any):
     folder = shutil.copytree(model_folder, tmp_path / "own")
     write_tokenizer(folder)
     build_model(Base(folder=folder), tokenizer, LENGTH, 0)
+    check_vocabulary(folder, tokenizer)
     path = folder / "tokenizer.json"
     path.write_text(path.read_text().replace('"w1"', '"other"'))
     with pytest.raises(ConfigError, match="1 of the tokenizer's 61 tokens"):
         build_model(Base(folder=folder), tokenizer, LENGTH, 0)
+    with pytest.raises(ConfigError, match="1 of the tokenizer's 61 tokens"):
+        check_vocabulary(folder, tokenizer)
 
 
 def test_sequences_longer_than_the_model_are_refused(model_folder: Path, tokenizer: Any):
@@ -110,6 +115,15 @@ def test_a_folder_s_identity_is_its_content(tmp_path: Path, model_folder: Path):
 def test_a_base_is_one_thing():
     with pytest.raises(ConfigError, match="either"):
         Base()
+
+
+def test_a_model_without_positions_is_refused_before_it_is_loaded(tmp_path: Path, model_folder: Path):
+    assert check_folder(model_folder) == []
+    MambaForCausalLM(
+        MambaConfig(vocab_size=61, hidden_size=16, num_hidden_layers=1, state_size=4)
+    ).save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match="MambaForCausalLM takes no position_ids"):
+        check_folder(tmp_path)
 
 
 def test_packed_documents_stay_apart(model_folder: Path):
