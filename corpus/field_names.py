@@ -11,6 +11,7 @@ import csv
 import json
 import re
 
+from corpus.compression import Damaged
 from corpus.csv_reader import DELIMITERS
 from corpus.errors import SourceError
 from corpus.files import Content, FileRef
@@ -33,7 +34,14 @@ def first_fields(ref: FileRef, reading: Reading) -> str:
             names = _of_csv(head) if kind == "csv" else _of_json(head)
         else:
             names = []
-    except (SourceError, OSError, ValueError, RecursionError, csv.Error):  # Arrow's errors are of these
+    except (
+        SourceError,
+        Damaged,
+        OSError,
+        ValueError,
+        RecursionError,
+        csv.Error,
+    ):  # Arrow's errors are of these
         return ""
     if kind == "csv" and not all(_COLUMN.fullmatch(name) and len(name) <= _MAX_CHARS for name in names):
         return f"{len(names)} columns, of which some do not look like names: perhaps it has no header"
@@ -44,9 +52,9 @@ def first_fields(ref: FileRef, reading: Reading) -> str:
 def _of_parquet(ref: FileRef) -> list[str]:
     import pyarrow.parquet as pq
 
-    from corpus.files import open_stored
+    from corpus.seekable import open_seekable
 
-    with open_stored(ref) as source:
+    with open_seekable(ref) as source:
         return list(pq.read_schema(source).names)
 
 

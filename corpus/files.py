@@ -71,14 +71,15 @@ def check_unchanged(ref: FileRef) -> None:
             found = os.stat(ref.path)
             now = FileRef(ref.path, False, found.st_size, str(found.st_mtime_ns))
     except Exception as error:
-        raise _unreadable(ref, error) from error
+        raise unreadable(ref, error) from error
     if now != ref:
         raise SourceError(
             f"{ref.name} changed while it was read ({ref.size} bytes then, {now.size} now). Run again when nothing writes to it."
         )
 
 
-def _unreadable(ref: FileRef, error: Exception) -> SourceError:
+def unreadable(ref: FileRef, error: Exception) -> SourceError:
+    """What the disk or the network said, as the error of a source: it is no damage, the bytes may be good."""
     if isinstance(error, SourceError):
         return error
     if isinstance(error, FileNotFoundError):
@@ -92,27 +93,52 @@ def _unreadable(ref: FileRef, error: Exception) -> SourceError:
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def open_stored(ref: FileRef) -> BinaryIO:
-    """The file's stored bytes, seekable. Raises SourceError where it cannot be opened."""
+def stored_blocks(ref: FileRef) -> Iterator[bytes]:
+    """The file's stored bytes in blocks of 1 MiB. A failing disk or network is a SourceError, never a reject."""
+    size = 0
+    with closing(_open_stored(ref)) as file:
+        while block := _full_block(ref, file):
+            size += len(block)
+            yield block
+    if ref.url and size < ref.size:
+        raise unreadable(ref, EOFError(f"it ended after {size:,} of its {ref.size:,} bytes"))
+
+
+def _open_stored(ref: FileRef) -> BinaryIO:
     try:
         if not ref.url:
             return open(ref.path, "rb", buffering=0)
         return open_url(ref.path)
     except Exception as error:
-        raise _unreadable(ref, error) from error
+        raise unreadable(ref, error) from error
 
 
-def stored_blocks(ref: FileRef) -> Iterator[bytes]:
-    """The file's stored bytes in blocks of 1 MiB. A failing disk or network is a SourceError, never a reject."""
-    with closing(open_stored(ref)) as file:
-        while True:
-            try:
-                block = file.read(BLOCK_BYTES)
-            except Exception as error:
-                raise _unreadable(ref, error) from error
-            if not block:
-                return
-            yield block
+def _full_block(ref: FileRef, file: BinaryIO) -> bytes:
+    """A block that is short only at the end: a network gives what has come, and where blocks end may decide what damage costs."""
+    pieces: list[bytes] = []
+    wanted = BLOCK_BYTES
+    try:
+        while wanted and (piece := file.read(wanted)):
+            pieces.append(piece)
+            wanted -= len(piece)
+    except Exception as error:
+        raise unreadable(ref, error) from error
+    return b"".join(pieces)
+
+
+def unpacked_blocks(ref: FileRef) -> Iterator[bytes]:
+    """The file's decompressed bytes in blocks. Raises Damaged where the stream breaks, after all that could be decoded."""
+    stored = stored_blocks(ref)
+    first = next(stored, b"")
+    kind = compression_of(first[:4])
+    blocks = _chain(first, stored)
+    yield from inflate(blocks, kind) if kind else blocks
+
+
+def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from rest
 
 
 class Content:
@@ -146,20 +172,10 @@ class Content:
         yield from self._blocks
 
     def _read(self, ref: FileRef) -> Iterator[bytes]:
-        stored = stored_blocks(ref)
-        first = next(stored, b"")
-        kind = compression_of(first[:4])
         try:
-            blocks = _chain(first, stored)
-            yield from inflate(blocks, kind) if kind else blocks
+            yield from unpacked_blocks(ref)
         except Damaged as damaged:
             self.damage = damaged.reason
-
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    if first:
-        yield first
-    yield from rest
 
 
 def open_bytes(ref: FileRef) -> BinaryIO:

@@ -9,23 +9,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.errors import SourceError
-from corpus.files import FileRef, open_stored
+from corpus.compression import Damaged
+from corpus.files import FileRef, unreadable
 from corpus.records import Item, Reading, RecordMaker, Reject
+from corpus.seekable import open_seekable
 
 _BATCH_BYTES = 4 << 20  # decoded
 # Rows of a dictionary-encoded column take nothing in the file and all their text in memory, and no row foretells the next.
 _FIRST_BATCH_ROWS, _MAX_BATCH_ROWS = 4, 64
 _PAGE_BUFFER = 1 << 20
-# Arrow says OSError and ValueError (pa.ArrowInvalid) of bytes that contradict the format, UnicodeDecodeError of broken names
-_ERRORS = (pa.ArrowException, OSError, ValueError, UnicodeDecodeError)
+# What Arrow says of bytes that contradict the format; OSError without a number is Parquet's own, UnicodeDecodeError of broken names.
+_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, Damaged)
 
 
 def read_parquet(ref: FileRef, reading: Reading) -> Iterator[Item]:
     """One record per row; positions are row numbers. A damaged row group is one reject at the first row that is lost."""
     with ExitStack() as stack:
-        source: Any = stack.enter_context(open_stored(ref)) if ref.url else ref.path
         try:
+            source = stack.enter_context(open_seekable(ref))
             parquet = stack.enter_context(
                 pq.ParquetFile(
                     source, pre_buffer=False, buffer_size=_PAGE_BUFFER, page_checksum_verification=True
@@ -49,12 +50,10 @@ def read_parquet(ref: FileRef, reading: Reading) -> Iterator[Item]:
 
 
 def _damage(ref: FileRef, error: Exception) -> str:
-    """A reject's reason; an error of the disk or the network, which has a number, is not the file's content."""
+    """A reject's reason; an error of the disk, which has a number, is not the file's content."""
     if isinstance(error, OSError) and error.errno:
-        raise SourceError(
-            f"cannot read {ref.path}: {error.strerror or error}. Make it readable and run again."
-        ) from error
-    return "corrupt_file"
+        raise unreadable(ref, error) from error
+    return error.reason if isinstance(error, Damaged) else "corrupt_file"
 
 
 def _columns(schema: pa.Schema, reading: Reading) -> list[str] | None:

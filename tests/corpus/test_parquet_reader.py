@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import random
+import shutil
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
+from corpus import seekable
+from corpus.errors import SourceError
 from corpus.files import list_files
 from corpus.readers import Reading, Record, Reject, read_records
 
@@ -40,9 +46,38 @@ def test_parquet_damage(read: Read, tmp_path: Path) -> None:
         data[: len(data) // 2],
         b"x" * 1000,
         data[:-8] + b"\xff\xff\xff\x7fPAR1",
-        gzip.compress(data),
+        gzip.compress(data[:-1]),
     ):
         assert read("a.parquet", bad) == [(-1, "corrupt_file")]
+
+
+def test_compressed_parquet_is_read_whatever_it_is_called(read: Read, tmp_path: Path) -> None:
+    data = parquet_bytes(pa.table({"text": ["one", "two"]}), tmp_path / "t")
+    for name in ("a.parquet.gz", "a.parquet"):
+        assert read(name, gzip.compress(data)) == ["one", "two"]
+        assert read(name, zstandard.compress(data)) == ["one", "two"]
+        assert read(name, gzip.compress(data)[:-3]) == [(-1, "truncated_file")]
+    assert read("a.parquet.gz", data) == ["one", "two"]
+
+
+def test_a_copy_that_would_fill_the_disk_is_not_made(
+    read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = gzip.compress(parquet_bytes(pa.table({"text": ["one" * 1000]}), tmp_path / "t"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(SourceError, match=r"needs more than 500 bytes.*Set TMPDIR"):
+        read("a.parquet.gz", data)
+
+
+def test_a_disk_that_fails_is_no_damage(read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = parquet_bytes(pa.table({"text": ["one"]}), tmp_path / "t")
+
+    def fail(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(seekable, "_copy", fail)
+    with pytest.raises(SourceError, match="No space left"):
+        read("a.parquet.gz", gzip.compress(data))
 
 
 def test_parquet_values(tmp_path: Path, items_of: ItemsOf) -> None:
