@@ -24,7 +24,7 @@ from corpus.errors import ConfigError, did_you_mean
 from corpus.files import list_files
 from corpus.lake import Lake
 from evals.gate import parse_baseline
-from mixer.tokenizer import load_tokenizer
+from mixer.tokenizer import load_tokenizer, other_encoding
 from quality.model_folder import check_weights, read_max_positions
 
 BASELINE = "base_model"  # what a gate calls the base, wherever it comes from
@@ -120,15 +120,20 @@ def check_base(loaded: LoadedRecipe, path: str, profile: Profile) -> list[str]:
 
     folder, tokenizer = loaded.path(path), loaded.recipe.tokenizer
     check_weights(folder)
+    own = None
     if isinstance(tokenizer, TokenizerPath):
         check_vocabulary(folder, load_tokenizer(loaded.path(tokenizer.path)))
     elif not isinstance(tokenizer, TokenizerTraining):
-        check_vocabulary(folder, load_tokenizer(folder))
+        own = load_tokenizer(folder)
+        check_vocabulary(folder, own)
     if _has_started(Lake(Path(profile.lake)), folder, path):
         return []
     if profile.threads:  # read when torch is loaded, which is here
         os.environ["OMP_NUM_THREADS"] = str(profile.threads)
-    return check_folder(folder)
+    notes = check_folder(folder)
+    if own and (note := other_encoding(own)):
+        notes.append(note)
+    return notes
 
 
 def _has_started(lake: Lake, folder: Path, name: str) -> bool:

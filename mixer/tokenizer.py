@@ -203,6 +203,42 @@ def _from_transformers(folder: Path) -> tuple[Any, dict[str, str | None]]:
     return encoder, {"eos_token": loaded.eos_token, "bos_token": loaded.bos_token}
 
 
+# Where pre-tokenizers part: spaces, indentation, digits, contractions, marks, scripts without spaces, symbols.
+_PROBES = (
+    "def f(x):\n    return  x + 1\t# 12345, 3.14\n\n\n",
+    "  Two  spaces, don't and WE'RE; 2024-05-01.\r\n",
+    "naïve café ½ Straße 日本語 😀 →",
+    "हिन्दी में लिखा हुआ पाठ",
+)
+
+
+def other_encoding(tokenizer: Tokenizer) -> str | None:
+    """How plain `AutoTokenizer` encodes otherwise than the folder's tokenizer.json says, in a sentence; None where it does not.
+
+    transformers picks a class by the model_type of the config.json beside it, and some of them bring a pre-tokenizer of their
+    own. Told, since what is exported is such a folder; it takes the seconds of importing transformers.
+    """
+    from transformers import AutoTokenizer, __version__
+
+    if not (tokenizer.folder / "tokenizer.json").is_file():
+        return None  # it was read with AutoTokenizer
+    named = f"AutoTokenizer of transformers {__version__}"
+    advice = "Tilth goes by tokenizer.json; load its exports with PreTrainedTokenizerFast.from_pretrained"
+    try:
+        theirs = AutoTokenizer.from_pretrained(
+            str(tokenizer.folder), local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # a class that does not suit the file fails in many ways
+        return f"{tokenizer.folder}: {named} cannot read its tokenizer ({type(error).__name__}). {advice}."
+    for text, ours in zip(_PROBES, tokenizer.encode_batch(list(_PROBES)), strict=True):
+        if theirs(text, add_special_tokens=False)["input_ids"] != ours.tolist():
+            return (
+                f"{tokenizer.folder}: {named} makes a {type(theirs).__name__} of its tokenizer, which encodes {text!r} otherwise than "
+                f"its tokenizer.json says. {advice}."
+            )
+    return None
+
+
 # ── training ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # Words keep their combining marks (GPT-2's `\p{L}+` tears Hindi at vowel signs), numbers come in groups of three.

@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 
 import mixer.tokenizer as module
 from corpus.errors import ConfigError
-from mixer.tokenizer import BEGIN_OF_TEXT, END_OF_TEXT, TokenCount, Tokenizer, load_tokenizer, train_bpe
+from mixer.tokenizer import (
+    BEGIN_OF_TEXT,
+    END_OF_TEXT,
+    TokenCount,
+    Tokenizer,
+    load_tokenizer,
+    other_encoding,
+    train_bpe,
+)
 
 _SENTENCE = "A door of the house, opened by 1234 keys. "
 
@@ -173,6 +181,23 @@ def test_auto_tokenizer_loads_the_trained_folder_and_agrees(tokenizer: Tokenizer
         "a model sees BOS first, as in training"
     )
     assert theirs.decode(theirs(text)["input_ids"], skip_special_tokens=True) == text
+
+
+def test_a_folder_that_auto_tokenizer_reads_otherwise_is_told(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    assert other_encoding(tokenizer) is None
+    folder = train_bpe(iter(["Numbers such as 12345 and 123."] * 3), 300, tmp_path / "model").folder
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    assert other_encoding(load_tokenizer(folder)) is None
+    (folder / "config.json").write_text('{"model_type": "qwen2"}')  # whose class reads digit by digit
+    told = other_encoding(load_tokenizer(folder)) or ""
+    assert "makes a Qwen2Tokenizer of its tokenizer" in told
+    assert "PreTrainedTokenizerFast.from_pretrained" in told
+    text = "Two  spaces and 12345.\n  कानून"
+    advised = PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
+    ours = load_tokenizer(folder).encode_batch([text])[0].tolist()
+    assert advised(text, add_special_tokens=False)["input_ids"] == ours
 
 
 def test_a_folder_in_an_older_format_is_converted(tokenizer: Tokenizer, tmp_path: Path) -> None:

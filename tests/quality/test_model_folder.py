@@ -142,6 +142,10 @@ def test_tied_embeddings_that_differ_are_told_and_left_apart(tmp_path: Path) -> 
     assert "lm_head.weight in its files is not model.embed_tokens.weight" in note
     loaded = load_causal_model(tmp_path)
     assert loaded.lm_head.weight.data_ptr() != loaded.model.embed_tokens.weight.data_ptr()
+    loaded.save_pretrained(tmp_path / "again")
+    again = load_causal_model(tmp_path / "again")
+    assert again.lm_head.weight.equal(loaded.lm_head.weight)
+    assert again.model.embed_tokens.weight.equal(loaded.model.embed_tokens.weight)
 
 
 def test_tied_embeddings_that_are_written_twice_are_one(tmp_path: Path) -> None:
