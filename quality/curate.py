@@ -32,6 +32,7 @@ from quality.decide import (
 from quality.edited import Edited, source_edits
 from quality.funnel import add_tallies, tally_decisions, without_tokens
 from quality.held_out import HeldOutOverlap
+from quality.idle_rules import idle_rules
 from quality.measure import Measured, measure
 from quality.near_duplicates import EDGES_VERSION, NearDuplicates, find_edges
 from quality.set_apart import held_out_index, held_out_set
@@ -71,6 +72,8 @@ def curate(
         SourceInput(name, source.role, source.topic, source.curated, manifest, measured[name])
         for name, (source, manifest) in sources.items()
     ]
+    for text in idle_rules(lake, inputs, rules):
+        say(text)
     held_out = held_out_set(lake, inputs, curation, rules, edits, edges, holdout, say) if holdout else None
     if held_out:
         index = held_out_index(lake, held_out)

@@ -100,13 +100,14 @@ def signals_of(rules: SourceRules, curation: Curation) -> set[str]:
 def with_metadata(frame: pl.DataFrame, rules: SourceRules) -> pl.DataFrame:
     """Add, as text, a column for each `metadata.KEY` that a rule names, and make the date text: YYYY-MM-DD sorts as it is."""
     for signal in {rule.signal for rule in rules.rules if rule.signal.startswith("metadata.")}:
-        frame = frame.with_columns(_metadata_value(pl.col("metadata"), signal).alias(signal))
+        frame = frame.with_columns(metadata_value(pl.col("metadata"), signal).alias(signal))
     if frame.schema["date"] != pl.String:
         frame = frame.with_columns(pl.col("date").dt.strftime("%Y-%m-%d"))
     return frame
 
 
-def _metadata_value(metadata: pl.Expr, signal: str) -> pl.Expr:
+def metadata_value(metadata: pl.Expr, signal: str) -> pl.Expr:
+    """The value of `metadata.KEY` as text, null where there is none."""
     key = signal.removeprefix("metadata.")
     paths = [_json_path([key]), _json_path(key.split("."))]  # a key may hold dots, or reach into an object
     return pl.coalesce(metadata.str.json_path_match(path) for path in paths)
@@ -245,7 +246,7 @@ def _shown(frame: pl.DataFrame, own_field: str, signal: str) -> pl.Series:
     if masked not in frame.columns:
         return pl.repeat(None, frame.height, dtype=pl.String, eager=True)
     shown = pl.coalesce(masked, own_field)
-    return frame.select(shown if signal == own_field else _metadata_value(shown, signal)).to_series()
+    return frame.select(shown if signal == own_field else metadata_value(shown, signal)).to_series()
 
 
 def _described(name: str, near_threshold: str) -> tuple[str, str]:
