@@ -14,9 +14,8 @@ from urllib.parse import unquote, urlsplit
 Info = dict[str, Any]
 _GONE = (404, 410)
 _MAGIC = re.compile(r"[*\[]")  # "?" begins a query
-_OTHER_LINK = re.compile(
-    r"[?#/]|[a-z]+:|\.{1,2}/?$"
-)  # sorts the page, leads elsewhere, or is the folder itself
+# Links that sort the page, lead elsewhere, or are the folder itself.
+_OTHER_LINK = re.compile(r"[?#/]|^(mailto|javascript|tel|data):|^\.{1,2}$")
 
 
 def is_web(path: str) -> bool:

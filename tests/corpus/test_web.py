@@ -294,11 +294,15 @@ def test_links_of_an_index_page_that_lead_elsewhere_are_no_files(serve: Serve, w
     (web / "in").mkdir()
     (web / "in" / "a.jsonl").write_bytes(lines(["a"]))
     (web / "b.jsonl").write_bytes(lines(["b"]))
-    links = ("?C=N;O=D", "../", "/", "../b.jsonl", "/b.jsonl", "#top", "mailto:me@example.org", "javascript:void(0)", "https://example.org/c.jsonl", "a.jsonl", "./")  # fmt: skip
+    (web / "in" / "law:b.").write_bytes(lines(["b"]))
+    links = ("?C=N;O=D", "../", "/", "../b.jsonl", "/b.jsonl", "#top", "mailto:me@example.org", "javascript:void(0)", "https://example.org/c.jsonl", "a.jsonl", "law:b.", "./")  # fmt: skip
     (web / "in" / "index.html").write_text("".join(f'<a href="{link}">x</a>' for link in links))
     url = serve(Plain)
     for path in ("in/", "in/*", "in/**"):
-        assert [ref.path for ref in list_files(f"{url}/{path}")] == [f"{url}/in/a.jsonl"]
+        assert [ref.path for ref in list_files(f"{url}/{path}")] == [
+            f"{url}/in/a.jsonl",
+            f"{url}/in/law:b.",
+        ]
 
 
 def test_a_glob_without_an_index_page_says_that_it_needs_one(serve: Serve, web: Path) -> None:
