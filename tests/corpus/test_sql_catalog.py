@@ -214,19 +214,6 @@ def test_a_reader_keeps_what_it_has_open(lake: Lake) -> None:
     assert ask(lake, "SELECT count(*) FROM erased") == [(7,)]
 
 
-def test_what_a_reader_has_open_is_deleted_once_it_is_old(lake: Lake) -> None:
-    erase(lake, 1)
-    write_catalog(lake)
-    with closing(duckdb.connect(str(lake.root / "catalog.duckdb"), read_only=True)) as reader:
-        for number in range(2, 6):
-            erase(lake, number)
-            write_catalog(lake)
-            age(lake, 2)
-        with pytest.raises(duckdb.IOException):
-            reader.sql("FROM erased").fetchall()
-    assert ask(lake, "SELECT count(*) FROM erased") == [(5,)]
-
-
 def test_many_write_it_at_once(lake: Lake) -> None:
     def one(number: int) -> None:
         erase(lake, number)
