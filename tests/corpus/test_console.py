@@ -26,6 +26,7 @@ from corpus.guard import QueryError, QueryTimeout
 from corpus.lake import Lake
 from tests.corpus.attacks import DEAF, ENDLESS, HUNGRY, READS, REVEALS, WRITES
 from tests.corpus.lakes import SECRETS, attach, read_sources, write_sources
+from tests.corpus.processes import lives
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,9 +52,7 @@ def ask(console: Console, lake: Lake, query: str, **options: Any) -> list[dict[s
 
 
 def children() -> set[int]:
-    return {
-        process.pid for process in psutil.Process().children() if process.status() != psutil.STATUS_ZOMBIE
-    }
+    return {process.pid for process in psutil.Process().children() if lives(process)}
 
 
 def wait_until(done: Callable[[], bool], seconds: float = 15) -> bool:
@@ -280,12 +279,7 @@ time.sleep(60)
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    assert wait_until(
-        lambda: (
-            not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
-        ),
-        5,
-    )
+    assert wait_until(lambda: not any(map(lives, workers)), 5)
 
 
 def test_a_worker_that_cannot_start_says_how_to_see_why(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,7 +174,7 @@ def test_kept_workers_that_died_with_nothing_to_do_are_replaced(deaths: int, tmp
         dead = _workers()[:deaths]
         for worker in dead:
             worker.kill()
-        while any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in dead):
+        while any(map(lives, dead)):
             time.sleep(0.01)
         time.sleep(0.1)  # the pool hears of it
         run_calls([Call(n, write, (str(tmp_path), n)) for n in "gh"], 2, "test")
@@ -185,6 +185,7 @@ PARENT = """
 import sys
 from corpus.engine import Call, run_calls
 from tests.corpus.test_engine import work_on
+from tests.corpus.processes import lives
 
 if __name__ == "__main__":
     run_calls([Call(str(n), work_on, (sys.argv[1], n)) for n in range(2)], 2, "test")
