@@ -15,6 +15,7 @@ import pytest
 
 from corpus.engine import Call, kept_workers, release_workers, run_calls
 from corpus.errors import LakeError, PartError
+from tests.corpus.processes import lives
 
 
 def write(folder: str, name: str) -> None:
@@ -40,6 +41,7 @@ def linger(folder: str, name: str) -> None:
     tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
     if tries.read_text() == "x":
         time.sleep(60)
+        raise AssertionError("nothing ended this call")
     if tries.read_text() == "xx":
         os.kill(os.getpid(), signal.SIGKILL)
     write(folder, name)
@@ -185,7 +187,6 @@ PARENT = """
 import sys
 from corpus.engine import Call, run_calls
 from tests.corpus.test_engine import work_on
-from tests.corpus.processes import lives
 
 if __name__ == "__main__":
     run_calls([Call(str(n), work_on, (sys.argv[1], n)) for n in range(2)], 2, "test")
