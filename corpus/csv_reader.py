@@ -1,6 +1,7 @@
 """CSV records: a header line, then rows of its width. After a quote that does not close, the next line begins anew.
 
-A row too long to hold is passed over to where it ends, read ahead by `corpus.csv_scout`.
+A row too long to hold is passed over to where it ends, read ahead by `corpus.csv_scout`. Where that is far, its quote is
+taken for one that does not close: a stray one would else take every row up to the next quote with it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from corpus.lines import split_lines
 from corpus.records import Item, Reading, RecordMaker, Reject
 
 DELIMITERS = ",\t;|"
+_PASSED = 8  # times as long as a record may be is a row that is passed over
 
 
 def read_csv(content: Content, reading: Reading) -> Iterator[Item]:
@@ -155,11 +157,14 @@ class _Lines:
         self._to_second_line()
 
     def pass_long_row(self, delimiter: str) -> str:
-        """Go on behind a row that is too long to hold, or behind its first line where it breaks; why there is no row."""
+        """Go on behind a row that is too long to hold, or behind its first line where it breaks or has no end in reach.
+
+        Returns why there is no row.
+        """
         reason = "invalid_csv" if self._next > self._row else "record_too_long"
         if self._row_number >= self._broken_at:
             self._scout = self._scout or Scout(self._content, delimiter)
-            end = self._scout.row_end(self._row_number)
+            end = self._scout.row_end(self._row_number, _PASSED * self._max_bytes)
             if end is not None:
                 self._go_to(end)
                 return "record_too_long"

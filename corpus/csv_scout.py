@@ -26,23 +26,27 @@ class Scout:
         self._content, self._delimiter = content.again(), delimiter.encode()
         self._pieces = self._in_pieces()
         self.line = 0  # the one it is in
-        self._of_line = _State.FIELD_BEGINS  # of a row that begins with this line, as far as it was read
+        # of a row that begins with this line, as far as it was read
+        self._of_line, self._bytes_of_line = _State.FIELD_BEGINS, 0
 
-    def row_end(self, line: int) -> int | None:
-        """The number of the line after the row that begins at `line`; None where its quotes break, which is at `self.line`.
+    def row_end(self, line: int, most: int) -> int | None:
+        """The number of the line after the row that begins at `line`.
 
-        `line` is never below `self.line`. A row that the end of a damaged file cuts off ends there.
+        None where its quotes break, or it is longer than `most` bytes, which shows at `self.line`. `line` is never below
+        `self.line`. A row that the end of a damaged file cuts off ends there.
         """
         while self.line < line and (piece := next(self._pieces, None)):
-            self._after_piece(self._of_line, piece)
-        state = self._of_line
-        while state is not _State.BROKEN:
+            if piece == b"\n":
+                self._next_line()
+        state, size = self._of_line, self._bytes_of_line
+        while state is not _State.BROKEN and size <= most:
             piece = next(self._pieces, None)
             if piece is None:
                 closed = state is not _State.QUOTED or self._content.damage
                 return self.line + 1 if closed else None
             if piece == b"\n" and state is not _State.QUOTED:
                 return self._next_line()
+            size += len(piece)
             state = self._after_piece(state, piece)
         return None
 
@@ -56,12 +60,14 @@ class Scout:
         if piece == b"\n":
             self._next_line()
             return state
-        self._of_line = self._follow(self._of_line, piece)
-        return self._follow(state, piece)
+        after = self._follow(state, piece)
+        self._of_line = after if state is self._of_line else self._follow(self._of_line, piece)
+        self._bytes_of_line += len(piece)
+        return after
 
     def _next_line(self) -> int:
         self.line += 1
-        self._of_line = _State.FIELD_BEGINS
+        self._of_line, self._bytes_of_line = _State.FIELD_BEGINS, 0
         return self.line
 
     def _follow(self, state: _State, piece: bytes) -> _State:

@@ -56,6 +56,7 @@ def test_csv(read: Read, bad: str | bytes, middle: list[Any]) -> None:
         ("a.csv.gz", gzip.compress(b'text,n\none,1\n"cut\noff', mtime=0)[:-8], ["one", (1, "truncated_file")]),
         ("a.csv.gz", gzip.compress(b"te", mtime=0)[:-4], [(-1, "truncated_file")]),
         ("a.csv", 'text\n"' + "line of a law\n" * 200 + '"\nlast\n', [(0, "record_too_long"), "last"]),
+        ("a.csv", 'text\n"' + "line of a law\n" * 1000 + '"\nlast\n', [(0, "invalid_csv"), *["line of a law"] * 999, (1000, "invalid_csv"), "last"]),
         ("a.csv", 'text\n"' + "line of a law\n" * 200, [(0, "invalid_csv"), *["line of a law"] * 199]),
         ("a.csv.gz", gzip.compress(b'text\none\n"' + b"line of a law\n" * 200, mtime=0)[:-8], ["one", (1, "record_too_long"), (2, "truncated_file")]),
     ],
@@ -87,12 +88,33 @@ def short(items: list[Record | Reject]) -> list[Any]:
     return [item.text if isinstance(item, Record) else item.reason for item in items]
 
 
-@given(
-    st.lists(
-        st.sampled_from(['"', '"', '""', "\n", "\n", "\r\n", ",", "x", "é", "yy", '"a\nb"', "z" * 12]), max_size=60
-    ),
-    st.integers(1, 40),
+def test_a_stray_quote_costs_its_line_whatever_comes_up_to_the_next(read: Read) -> None:
+    good = [f"law {i}" for i in range(20_000)]
+    rows = "".join(f"{text},1\n" for text in good)
+    data = f'text,n\n"stray one,1\n{rows}screen 5",3\nlast,4\n'
+    assert read("a.csv", data, max_record_bytes=2_000) == [(0, "invalid_csv"), *good, 'screen 5"', "last"]
+
+
+PIECES = st.lists(
+    st.sampled_from(['"', '"', '""', "\n", "\n", "\r\n", ",", "x", "é", "yy", '"a\nb"', "z" * 12]), max_size=60
 )  # fmt: skip
+
+
+@given(PIECES, st.integers(4, 20), st.integers(1, 4))
+def test_where_blocks_end_decides_nothing(
+    items_of: ItemsOf, tmp_path_factory: Any, pieces: list[str], limit: int, reach: int
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    found = []
+    for size in (1 << 20, 7, 1):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(files, "BLOCK_BYTES", size)
+            patched.setattr(csv_reader, "_PASSED", reach)
+            found.append(short(items_of(path, "text\n" + "".join(pieces), max_record_bytes=limit)))
+    assert found[0] == found[1] == found[2]
+
+
+@given(PIECES, st.integers(1, 40))
 def test_a_limit_costs_no_row_but_the_long_ones(
     items_of: ItemsOf, tmp_path_factory: Any, pieces: list[str], limit: int
 ) -> None:
@@ -102,12 +124,31 @@ def test_a_limit_costs_no_row_but_the_long_ones(
     whole = short(items_of(path, data))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(files, "BLOCK_BYTES", 7)
+        patched.setattr(csv_reader, "_PASSED", 1_000)  # where every long row has its end in reach
         bounded = short(items_of(path, data, max_record_bytes=limit))
     if whole == ["empty_file"] or limit < len("text"):
         return
     assert len(bounded) == len(whole)
     assert all(found in (expected, "record_too_long") for found, expected in zip(bounded, whole, strict=True))
     assert bounded == whole or limit < len(data.encode())
+
+
+def test_ahead_of_a_long_row_only_line_ends_are_looked_for(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[bytes] = []
+    follow = csv_scout.Scout._follow
+
+    def noted(scout: Any, state: Any, piece: bytes) -> Any:
+        followed.append(piece)
+        return follow(scout, state, piece)
+
+    monkeypatch.setattr(csv_scout.Scout, "_follow", noted)
+    long = '"' + "of a law\n" * 200 + '"\n'
+    found = read("a.csv", "text\n" + ("short\n" * 500 + long) * 2 + "last\n", max_record_bytes=1_000)
+    short = ["short"] * 500
+    assert found == [*short, (500, "record_too_long"), *short, (1001, "record_too_long"), "last"]
+    assert b"short" not in followed
 
 
 @pytest.mark.parametrize(
