@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
 from corpus.compression import compression_of
@@ -33,8 +33,7 @@ def open_seekable(ref: FileRef) -> Iterator[str | BinaryIO | io.RawIOBase]:
         with in_place:
             yield in_place
     else:
-        with tempfile.TemporaryFile() as copy:
-            _copy(ref, copy)
+        with _copy(ref) as copy:
             yield copy
 
 
@@ -60,7 +59,21 @@ def _open_remote(ref: FileRef) -> _Remote | None:
     return remote
 
 
-def _copy(ref: FileRef, copy: BinaryIO) -> None:
+def _copy(ref: FileRef) -> BinaryIO:
+    """A temporary file with the content. What fails in reading the source is told as such: an OSError is of the copy."""
+    try:
+        with ExitStack() as stack:
+            copy = stack.enter_context(tempfile.TemporaryFile())
+            _fill(ref, copy)
+            stack.pop_all()
+            return copy
+    except OSError as error:
+        raise SourceError(
+            f"cannot copy {ref.name} to a temporary file: {error.strerror or error}. Set TMPDIR to a folder with space."
+        ) from error
+
+
+def _fill(ref: FileRef, copy: BinaryIO) -> None:
     most = shutil.disk_usage(tempfile.gettempdir()).free // 2
     size = 0
     for block in unpacked_blocks(ref):

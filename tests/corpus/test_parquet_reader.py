@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import functools
 import gzip
 import random
 import shutil
+import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +69,27 @@ def test_a_copy_that_would_fill_the_disk_is_not_made(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(SourceError, match=r"needs more than 500 bytes.*Set TMPDIR"):
         read("a.parquet.gz", data)
+
+
+def test_a_temporary_folder_that_fails_is_told_as_such(
+    read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = gzip.compress(parquet_bytes(pa.table({"text": ["one" * 1000]}), tmp_path / "t"))
+
+    def gone(*args: Any) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    failing: list[tuple[Any, str, Any, str]] = [
+        (tempfile, "TemporaryFile", gone, "No usable temporary directory found"),
+        (shutil, "disk_usage", gone, "No usable temporary directory found"),
+        (tempfile, "TemporaryFile", functools.partial(open, "/dev/full", "w+b"), "No space left on device"),
+    ]
+    for module, name, fail, reason in failing:
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, fail)
+            with pytest.raises(SourceError) as told:
+                read("a.parquet.gz", data)
+        assert str(told.value) == f"cannot copy {tmp_path / 'a.parquet.gz'} to a temporary file: {reason}. Set TMPDIR to a folder with space."  # fmt: skip
 
 
 def test_a_disk_that_fails_is_no_damage(read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
