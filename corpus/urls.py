@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from corpus.errors import ConfigError, did_you_mean
 from corpus.paths import alternatives
-from corpus.web import find_on_web, info_on_web, is_web, open_on_web, sends_pieces
+from corpus.web import find_on_web, has_query, info_on_web, is_web, open_on_web, sends_pieces
 
 # What changes when a file is written, in the words of fsspec's file systems, the surest first.
 _STAMPS = ("ETag", "etag", "md5", "md5Hash", "checksum", "content_md5", "generation", "mtime", "LastModified", "last_modified", "created")  # fmt: skip
@@ -32,11 +32,11 @@ def list_url(url: str) -> list[tuple[str, int, str]]:
         raise ConfigError(
             f"cannot list {url!r}: {type(error).__name__}: {error}. Check the address, the credentials and the network.{_about_folders(path)}"
         ) from error
-    inside = len(re.split(r"[*{]", path)[0].rstrip("/"))
+    inside = len(path if has_query(path) else re.split(r"[*{]", path)[0].rstrip("/"))
     files = [
         (str(filesystem.unstrip_protocol(name)), *_stat(filesystem, name, info))
         for name, info in sorted(found.items())
-        if info["type"] == "file" and not name.endswith("/") and "/." not in name[inside:]
+        if info["type"] == "file" and not name[inside:].endswith("/") and "/." not in name[inside:]
     ]
     if not files:
         what = "address" if is_web(path) else "bucket, the prefix and the pattern"
@@ -45,7 +45,7 @@ def list_url(url: str) -> list[tuple[str, int, str]]:
 
 
 def _about_folders(path: str) -> str:
-    if is_web(path) and (path.endswith("/") or re.search(r"[*\[]", path)):
+    if is_web(path) and not has_query(path) and (path.endswith("/") or re.search(r"[*\[]", path)):
         return " Over http a folder or a pattern needs an index page with links to its files; without one, give the address of a file."
     return ""
 

@@ -14,12 +14,18 @@ from urllib.parse import unquote, urlsplit
 Info = dict[str, Any]
 _GONE = (404, 410)
 _MAGIC = re.compile(r"[*\[]")  # "?" begins a query
+_QUOTED_MAGIC = re.compile("%(2A|3F|5B)", re.IGNORECASE)
 # Links that sort the page, lead elsewhere, or are the folder itself.
 _OTHER_LINK = re.compile(r"[?#/]|^(mailto|javascript|tel|data):|^\.{1,2}$")
 
 
 def is_web(path: str) -> bool:
     return path.startswith(("http://", "https://"))
+
+
+def has_query(url: str) -> bool:
+    """Whether an address is a file's, whatever it looks like: in a query `*`, `[` and `/` are the server's."""
+    return is_web(url) and "?" in url
 
 
 def info_on_web(filesystem: Any, url: str) -> Info:
@@ -40,6 +46,8 @@ def info_on_web(filesystem: Any, url: str) -> Info:
 
 def find_on_web(filesystem: Any, url: str) -> dict[str, Info]:
     """The file at an address, or those that a folder's or a pattern's index pages link to. FileNotFoundError for none."""
+    if has_query(url):
+        return {url: {**info_on_web(filesystem, url), "type": "file"}}
     base, names = _split(url)
     if not names and not url.endswith("/"):
         info = info_on_web(filesystem, url)
@@ -73,15 +81,22 @@ def _split(url: str) -> tuple[str, tuple[str, ...]]:
 
     >>> _split("https://example.org/acts/*/a*.jsonl")
     ('https://example.org/acts/', ('*', 'a*.jsonl'))
+    >>> _split("https://example.org/all%20acts/all%20*/%5B1%5D*")
+    ('https://example.org/all%20acts/', ('all *', '[[]1]*'))
     """
     scheme, host, *names = re.split(r"(?<!:|/)/|://", url)
     literal = next((i for i, name in enumerate(names) if _MAGIC.search(name)), None)
     if literal is None:
         return url.rstrip("/") + "/", ()
-    pattern = tuple(name for name in names[literal:] if name)
+    pattern = tuple(_unquoted(name) for name in names[literal:] if name)
     return "/".join([f"{scheme}://{host}", *names[:literal], ""]), (
         (*pattern, "**") if url.endswith("/") else pattern
     )
+
+
+def _unquoted(pattern: str) -> str:
+    """What is quoted in a pattern stands for itself."""
+    return unquote(_QUOTED_MAGIC.sub(lambda quoted: f"[{unquote(quoted[0])}]", pattern))
 
 
 class _IndexPages:

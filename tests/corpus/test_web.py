@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -288,6 +289,32 @@ def test_a_folder_is_read(serve: Serve, many: list[str], tmp_path: Path) -> None
     lake = Lake(tmp_path / "lake")
     made = read(lake, f"{serve(Plain)}/deep/")  # type: ignore[arg-type]  # a URL is a path here
     assert sorted(row["text"] for row in rows(lake, made))[0] == "deep/d.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [("my%20laws*/*.jsonl", [0, 1]), ("*/%C3%A9*", [1]), ("my*/%5B1%5D*", [0]), ("my*/%5b[12]*", [0]), ("my*/[%C3%A9]*", [1])],
+)  # fmt: skip
+def test_names_are_quoted_in_a_pattern_as_in_an_address(
+    serve: Serve, web: Path, path: str, found: list[int]
+) -> None:
+    (web / "my laws 1").mkdir()
+    names = ["[1].jsonl", "é.jsonl"]
+    for name in [*names, "1.jsonl.txt"]:
+        (web / "my laws 1" / name).write_bytes(lines([name]))
+    url = serve(Plain)
+    assert [ref.path for ref in list_files(f"{url}/{path}")] == [f"{url}/my%20laws%201/{quote(names[i])}" for i in found]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", ["a[]=1", "of=*", "in=laws/", "of=*/.b/", "in=/"])
+def test_an_address_with_a_query_is_a_file(serve: Serve, web: Path, query: str) -> None:
+    (web / "a.jsonl").write_bytes(lines(["a"]))
+    url = f"{serve(Plain)}/a.jsonl?{query}"
+    [ref] = list_files(url)
+    check_unchanged(ref)
+    assert [item.text for item in read_records(ref, Reading(format="jsonl")) if isinstance(item, Record)] == ["a"]  # fmt: skip
+    with pytest.raises(ConfigError, match=r"matches no file. Check the address\.$"):
+        list_files(url.replace("a.jsonl", "b.jsonl"))
 
 
 def test_links_of_an_index_page_that_lead_elsewhere_are_no_files(serve: Serve, web: Path) -> None:
