@@ -133,15 +133,14 @@ class _Values:
         self._window, self._at = "", 0
         self._open_until = 0  # up to here brackets did not close
         self._in_array = False
+        self._lost_end = False  # in a broken value, whose reject tells it
 
     def read(self) -> Iterator[Item]:
-        count, lost_end = 0, False
+        count = 0
         while self._next_value():
-            item = self._value(count)
-            lost_end = isinstance(item, Reject) and self._at >= len(self._window)
-            yield item
+            yield self._value(count)
             count += 1
-        if (self._content.damage or self._in_array) and not lost_end:
+        if (self._content.damage or self._in_array) and not self._lost_end:
             yield Reject(count, self._content.damage or "truncated_file")
 
     def _next_value(self) -> bool:
@@ -170,10 +169,10 @@ class _Values:
                     self._skip()
                 self._shorten()
                 return Reject(count, reason)
+            text = self._window[self._at : end]
             if not (_MAY_GO_ON.fullmatch(self._window, end) and self._fill()):
                 break  # what follows is in sight: `12` is not the beginning of `123`, or of `12e7`
-        text = self._window[self._at : end]
-        self._at = end
+        self._at += len(text)  # not `end`: filling moves the window
         return self._record(count, value, text)
 
     def _decode(self) -> tuple[Any, int]:
@@ -258,7 +257,7 @@ class _Values:
         while not (found := _NEXT_OBJECT.search(self._window, self._at)):
             self._at = max(self._at, len(self._window) - 1024)  # the place may lie across two windows
             if not self._fill():
-                self._at = len(self._window)
+                self._at, self._lost_end = len(self._window), True
                 return
         self._at = found.end() - 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Callable
@@ -62,6 +63,14 @@ def test_jsonl(read: Read, bad: str | bytes, middle: list[Any], ending: str) -> 
         ('[{"text": "one"}, {"text": "bad}, {"text": "lost"}, {"text": "two"}]', ["one", (1, "invalid_json"), "lost", "two"]),
         ('[{"text": "one"}, {"text": "two"}', ["one", "two", (2, "truncated_file")]),
         ('[{"text": "one"}, {"text": "two"},]', ["one", "two"]),
+        ('[{"text": "one"}, {"text": ""}', ["one", (1, "empty_text"), (2, "truncated_file")]),
+        ('[{"text": "one"}, 3', ["one", (1, "wrong_type"), (2, "truncated_file")]),
+        ('[{"text": "one"}, {"text": bad}', ["one", (1, "invalid_json"), (2, "truncated_file")]),
+        ('[{"text": "one"}, {"text": bad]', ["one", (1, "invalid_json")]),
+        (gzip.compress(b'[{"text": "one"}, {"text": ""}', mtime=0)[:-8], ["one", (1, "empty_text"), (2, "truncated_file")]),
+        ('{"text": "one"} {"text": "two"}e', ["one", "two", (2, "truncated_file")]),
+        ('{"text": "one"} {"text": "two"}.', ["one", "two", (2, "truncated_file")]),
+        ('[{"text": "one"} {"text": "two"}e-', ["one", "two", (2, "truncated_file")]),
         ('[{"text": "one"}, {"text": "tw', ["one", (1, "truncated_file")]),
         ('[{"text": "one"}, {"text": tru', ["one", (1, "truncated_file")]),
         ('[{"text": "one"}, 3, "two", null, [1, [2]], {}, {"text": "two"}]', ["one", *((i, "wrong_type") for i in range(1, 5)), (5, "missing_text"), "two"]),
