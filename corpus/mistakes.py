@@ -66,7 +66,8 @@ def _mistake(
     elif "missing" in kinds:
         yield f"the key {key!r} is missing."
     elif _is_key(problem):
-        yield f"{key}: the key {arrived(problem['input'])} is not text; write it in quotes."
+        beside = f"{key}: " if key else ""
+        yield f"{beside}the key {arrived(problem['input'])} is not text; write it in quotes."
     elif nested := _nested(section, keys, problem):
         yield from _mistakes(*nested, _at(tree, keys), (*above, *keys))
     else:

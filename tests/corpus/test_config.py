@@ -265,6 +265,7 @@ def test_defaults_are_not_shared_and_sections_are_frozen() -> None:
         ({"name": "a", "either": 3}, "recipe: either: 3 cannot stand here; write a mapping such as {depth: 3} or a mapping such as {width: 1}"),
         ({"name": "a", "rooms": {"x": 2}}, "recipe: rooms.x: 2 cannot stand here; write a mapping such as {depth: 3}"),
         ({"name": "a", "rooms": {5: {}}}, "recipe: rooms.5: the key 5 is not text; write it in quotes."),
+        ({"name": "a", None: 3}, "recipe: the key null is not text; write it in quotes."),
         ({"name": "a", "kind": None}, "recipe: kind: null cannot stand here; write 'natural', 'static' or 'unimax'"),
         ({"name": "a", "budget": True}, "recipe: budget: true is not a count; write a whole number"),
         ({"name": "a", "inner": {"depth": float("inf")}}, "recipe: inner.depth: .inf cannot stand here; write a whole number"),
