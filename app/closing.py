@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from app.render import render_funnel_summary, render_selection, render_table
+from corpus import names
 
 if TYPE_CHECKING:
     from app.flow import Work
@@ -46,10 +47,11 @@ def _lineage_line(work: Work) -> str:
         return ""
     key = work.selection.chosen if work.selection and work.selection.chosen else [*work.scorecards][-1]
     name, _, at = key.partition("/")
-    if name not in work.runs:
+    runs = {fact["key"]: fact["id"] for fact in names.attached(work.lake, work.claim, "run")}
+    if name not in runs:
         return ""
     lake, step = _lake_option(work), int(at)
-    first = lineage_of_step(work.lake, work.runs[name], step).documents[0]
+    first = lineage_of_step(work.lake, runs[name], step).documents[0]
     return (
         f"lineage: {work.claim}/{name}/{step} trained on {first['doc_id']} (source {first['source']}, epoch {first['epoch']}) among others\n"
         f"         tilth lineage {work.claim}/{name}/{step}{lake}    and    tilth why {first['doc_id'][:12]}{lake}"

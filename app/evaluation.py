@@ -135,12 +135,19 @@ def select_from_scorecards(work: Work) -> Selection:
     selection = select_among(work.lake, work.recipe.name, gate, cards)
     if selection.champion_left_out:
         work.report.say(selection.champion_left_out)
+    for key, differences in left_out_of(gate, cards).items():
+        work.report.say(f"{key} was scored otherwise than the baseline and is left out: {differences}")
     return selection
 
 
 def select_among(lake: Lake, recipe: str, gate: Gate, cards: Mapping[str, Scorecard]) -> Selection:
     """The gate over a recipe's scorecards: which is the baseline, which are candidates, and the champion where there is one."""
     baseline = cards[baseline_of(gate.baseline, cards)]
+    if not candidates_of(gate, cards) and (left := left_out_of(gate, cards)):
+        key, differences = next(iter(left.items()))
+        raise ConfigError(
+            f"nothing was scored as the baseline {gate.baseline} was; {key}: {differences}. Score the baseline again."
+        )
     champion, left_out = champion_scorecard(lake, recipe, baseline)
     chosen = select(gate, baseline, candidates_of(gate, cards), champion)
     return replace(chosen, champion_left_out=left_out)
@@ -154,14 +161,19 @@ def open_cards(lake: Lake, owner: names.Claim) -> dict[str, Scorecard]:
 
 def candidates_of(gate: Gate, cards: Mapping[str, Scorecard]) -> list[Scorecard]:
     """What may be chosen, in the order of `cards`: neither the baseline nor the base, nor what was scored otherwise before."""
+    left_out, baseline = left_out_of(gate, cards), baseline_of(gate.baseline, cards)
+    return [card for key, card in cards.items() if not (key == baseline or is_base(key) or key in left_out)]
+
+
+def left_out_of(gate: Gate, cards: Mapping[str, Scorecard]) -> dict[str, str]:
+    """Key → in what it was scored otherwise than the baseline, of checkpoints that so cannot be compared with it."""
     baseline = baseline_of(gate.baseline, cards)
-    return [
-        card
+    differing = {
+        key: header_differences(card.header, cards[baseline].header)
         for key, card in cards.items()
-        if key != baseline
-        and not is_base(key)
-        and not header_differences(card.header, cards[baseline].header)
-    ]
+        if key != baseline and not is_base(key)
+    }
+    return {key: "; ".join(differences) for key, differences in differing.items() if differences}
 
 
 def is_base(key: str) -> bool:
@@ -306,6 +318,18 @@ def _committed_utc(lake: Lake, manifest: Manifest) -> int:
 
 
 def stored_scorecards(lake: Lake, owner: names.Claim) -> dict[str, Manifest]:
-    """Key (RUN/STEP, or base_model) → scorecard of a version of a recipe name, the base first."""
+    """Key (RUN/STEP, or base_model) → scorecard of a version of a recipe name, the base first.
+
+    A run that has another id now, as one trained again on another device has, takes the scorecards of the old one along.
+    """
+    runs = {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "run")}
     ids = {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "scorecard")}
-    return {key: lake.get("scorecard", ids[key]) for key in sorted(ids, key=_place)}
+    found = {key: lake.get("scorecard", ids[key]) for key in sorted(ids, key=_place)}
+    return {key: card for key, card in found.items() if _is_of(runs, key, card)}
+
+
+def _is_of(runs: Mapping[str, str], key: str, card: Manifest) -> bool:
+    from trainer.checkpoint import checkpoint_id
+
+    run, step = parse_baseline(key)
+    return step is None or (run in runs and card.parent("checkpoint") == checkpoint_id(runs[run], step))

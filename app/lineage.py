@@ -110,17 +110,21 @@ def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
 def licenses_read(lake: Lake, run_id: str, step: int | None) -> dict[str, str]:
     """By source, the licence of what a checkpoint was trained on, by itself and by the runs its first weights come from.
 
-    What is not known, that of a model from elsewhere too, is empty.
+    Several, where a source's was another then. What is not known, that of a model from elsewhere too, is empty.
     """
-    licenses, found = source_licenses(lake), {}
+    licenses = source_licenses(lake)
+    found: dict[str, set[str]] = {}
     for within in _runs_within(lake, run_id, step):
         if within.base is None and within.lineage["base"] != "scratch":
-            found[within.lineage["base"]] = ""
+            found.setdefault(within.lineage["base"], set()).add("")
         sources = lake.get("snapshot", within.lineage["snapshot_id"]).identity["sources"]
         for source, tokens in within.plan.consumed(within.last * within.plan.global_batch_sequences).items():
             if sum(tokens):
-                found[source] = licenses.get(sources[source]["documents"], "")
-    return found
+                found.setdefault(source, set()).add(licenses.get(sources[source]["documents"], ""))
+    return {
+        source: ", ".join(sorted(license or "not known" for license in its)) if its != {""} else ""
+        for source, its in found.items()
+    }
 
 
 def contents_read(lake: Lake, run_id: str, step: int | None, contents: Set[str]) -> set[str]:

@@ -40,20 +40,30 @@ def source_licenses(lake: Lake) -> dict[str, str]:
 def base_run(lake: Lake, lineage: Mapping[str, Any]) -> Resolved | None:
     """The run of this lake, and its step, whose weights a run started from; None for new weights and for a model from elsewhere.
 
-    A name may have moved since, and a version's run may be another, so what it stands for now must have those weights.
+    A name may have moved since, and a version's run may be another: then it is the run that has those weights.
     """
     name, weights = lineage.get("base", ""), lineage.get("identity", {}).get("base", {}).get("weights_sha256")
     if weights is None:
         return None
     try:
-        found = names.resolve(lake, name, "run")
+        named = [names.resolve(lake, name, "run")]
     except UnknownName:
-        return None
-    if found.kind != "run":
-        return None
-    committed = {row["step"]: row["weights_sha256"] for row in checkpoint_rows(lake.runs / found.id)}
-    step = found.step if found.step is not None else max(committed, default=0)
-    return found if committed.get(step) == weights else None
+        named = []
+    for found in named:
+        if found.kind == "run" and _weights(lake, found.id).get(_end(lake, found)) == weights:
+            return found
+    for id in run_ids(lake):
+        if steps := [step for step, its in _weights(lake, id).items() if its == weights]:
+            return Resolved("run", id, steps[-1])
+    return None
+
+
+def _weights(lake: Lake, run_id: str) -> dict[int, str | None]:
+    return {row["step"]: row.get("weights_sha256") for row in checkpoint_rows(lake.runs / run_id)}
+
+
+def _end(lake: Lake, found: Resolved) -> int:
+    return max(_weights(lake, found.id), default=0) if found.step is None else found.step
 
 
 def run_status(lake: Lake, run_id: str) -> dict[str, Any]:

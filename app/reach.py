@@ -164,11 +164,12 @@ def check_approved(loaded: LoadedRecipe, reference: str) -> None:
     """ConfigError where the checkpoint to approve, RUN/STEP or NAME/RUN/STEP, is of no run of the recipe."""
     name = loaded.recipe.name
     head, _, rest = reference.strip().partition("/")
-    run = (rest if rest and head.partition("@")[0] == name else head).partition("/")[0] or rest
+    run = (rest if rest and head.partition("@")[0] == name else head).partition("/")[0]
     runs = loaded.runs()
     if run not in (*runs, names.CHAMPION, "run"):
+        hint = f" Write {name}/{head}/STEP." if head in runs else did_you_mean(run, runs)
         raise ConfigError(
-            f"--approve {reference!r}: recipe {name!r} has no run {run!r}.{did_you_mean(run, runs)} Its runs: {', '.join(runs)}."
+            f"--approve {reference!r}: recipe {name!r} has no run {run!r}.{hint} Its runs: {', '.join(runs)}."
         )
 
 
@@ -214,7 +215,9 @@ def _check_step(
 
 def _scored(lake: Lake, owners: Iterable[names.Claim]) -> list[str]:
     """The keys of the scorecards of versions: `base_model` or RUN/STEP."""
-    return [fact["key"] for owner in owners for fact in names.attached(lake, owner, "scorecard")]
+    from app.evaluation import stored_scorecards
+
+    return [key for owner in owners for key in stored_scorecards(lake, owner)]
 
 
 def is_scorecard_of(baseline: str, key: str) -> bool:

@@ -223,8 +223,8 @@ class Recipe(Section):
     def _run_names(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name in value:
             check_run_name(name)
-            if name == BASE_RUN:
-                raise ValueError("a run cannot be called 'base': that is the run of base_model.scratch")
+            if name in (BASE_RUN, "base_model"):
+                raise ValueError(f"a run cannot be called {name!r}: that is the model that runs go on from")
         return value
 
 

@@ -157,8 +157,13 @@ def train_planned_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
     planned = planned_runs(work.loaded, runs, work.profile)
     if work.profile.threads:  # read when torch is loaded, which is later than here
         os.environ["OMP_NUM_THREADS"] = str(work.profile.threads)
+    unchecked = bool(work.accept)
     for name, run in planned.items():
         base = base_of(work, name)
+        if unchecked and name != BASE_RUN:  # for all before the first goes on for hours
+            unchecked = False
+            for other in planned.keys() - {BASE_RUN}:
+                run_of(work, other, run_identity(work, planned[other], base, work.mixtures[other]))
         try:
             reason = train_one(work, name, run, base)
         except NotFinite as error:
@@ -378,7 +383,12 @@ def run_of(work: Work, name: str, identity: Mapping[str, Any]) -> str:
     if (status := run_status(work.lake, id)).get("status") in FINISHED:
         raise ConfigError(
             f"{owner}/{name} is {status['status']} at step {status['last_step']}: it does not go on, so there is nothing to accept. "
-            f"Without --accept {name} is a run of its own"
+            f"Without --accept {name} is a run of its own; "
+            + (
+                "to keep the base as it is, write its old value under base_model.scratch.training"
+                if name == BASE_RUN
+                else "--runs names those that are to go on"
+            )
         )
     return id
 

@@ -53,6 +53,9 @@ def show(lake: Lake, owner: Claim) -> None:
         frame.missing(lake, owner, "scorecard", "scorecard", "tilth eval RECIPE", "scorecards.py")
         return
     cards = loaded.scorecards(str(lake.root), owner.name, owner.version, ids)
+    if not cards:  # they are all of runs that have been trained anew
+        frame.missing(lake, owner, "scorecard", "scorecard", "tilth eval RECIPE", "scorecards.py")
+        return
     view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="section", bind="query-params", required=True, label_visibility="collapsed") or VIEWS[0]  # fmt: skip
     stored = choose(lake, owner, ids, cards)
     if view == "Verdict":

@@ -80,6 +80,18 @@ def test_what_cannot_be_accepted_is_told_and_nothing_is_trained(
     assert sorted(path.name for path in lake.runs.iterdir()) == before
 
 
+def test_nothing_goes_on_where_one_of_the_runs_cannot(broken: list[object]) -> None:
+    """replay-30 broke and would go on; replay-00 is done, and comes after it."""
+    both = "runs={replay-30: %s, replay-00: %s}"
+    broke, mended = (change.removeprefix("runs.replay-30=") for change in (BROKEN, MENDED))
+    asked = [broken[0], *broken[1:3]]
+    assert tilth("train", *asked, "--set", both % (broke, "{}")).code == 3
+    events = [path.read_bytes() for path in sorted(Path(str(broken[2])).glob("runs/*/events.jsonl"))]
+    said = tilth("train", *asked, "--set", both % (mended, "{training.learning_rate: 2e-3}"), *RATE)
+    assert said.code == 2 and "replay-00 is done at step 4" in said.err and "--runs names" in said.err
+    assert events == [path.read_bytes() for path in sorted(Path(str(broken[2])).glob("runs/*/events.jsonl"))]
+
+
 def test_a_finished_run_accepts_nothing(broken: list[object]) -> None:
     said = tilth("train", *broken, "--set", "runs.replay-30={training.learning_rate: 1e-3}", *RATE)
     assert said.code == 2 and "would have to name" in said.err, "the last run of that name is the broken one"

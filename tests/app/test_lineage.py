@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.lineage import lineage_of_step
+from app.queries import base_run
 from corpus import names
 from corpus.lake import Lake
 from corpus.run_rows import checkpoint_rows
@@ -82,17 +83,20 @@ def test_a_step_says_what_its_run_started_from(chained: Lake) -> None:
     assert "started from new weights" in text and found["base_id"] is None
 
 
-@pytest.mark.parametrize("name", ["small/base", "small@1/base"])
-def test_a_name_that_stands_for_other_weights_is_not_taken_for_the_base(chained: Lake, name: str) -> None:
-    """A name moves, and a version's run may be another one now: it has to have the weights that the run started from."""
+@pytest.mark.parametrize("name", ["small/base", "small@1/base", "moved@3/away", "small/replay-30"])
+def test_a_base_is_the_run_that_has_its_weights_whatever_it_is_called(chained: Lake, name: str) -> None:
+    """A name moves, and a version's run may be another one now: the weights that the run started from tell."""
     path = chained.runs / ("e" * 32) / "lineage.json"
     told = json.loads(path.read_text("utf-8"))
-    document = read_by(chained, "small/base", 4)[0]
     rows = checkpoint_rows(chained.runs / run_id(chained, "small/base"))
-    for weights, taken in ((rows[-1]["weights_sha256"], True), (rows[0]["weights_sha256"], False)):
+    for weights, step in [*((row["weights_sha256"], row["step"]) for row in rows), ("0" * 64, None)]:
         told["identity"]["base"]["weights_sha256"] = weights
-        path.write_text(json.dumps({**told, "base": name}), "utf-8")
-        assert ("later" in went_on(chained, document)) is taken
+        found = base_run(chained, {**told, "base": name})
+        assert (found and found.id) == (run_id(chained, "small/base") if step else None)
+        assert found is None or (found.step or 4) == step
+    told["identity"]["base"]["weights_sha256"] = rows[-1]["weights_sha256"]
+    path.write_text(json.dumps({**told, "base": name}), "utf-8")
+    assert "later" in went_on(chained, read_by(chained, "small/base", 4)[0])
 
 
 def test_a_run_that_goes_on_has_read_what_its_metrics_say_in_both_directions(

@@ -85,6 +85,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("gate.harm={endings: {acc: {max_increase: 3pp}}}", ["max_decrease"]),
     ("runs.replay-00.sources=[prose]", ["'sources' cannot differ between runs"]),
     ("runs={base: {}}", ["cannot be called 'base'"]),
+    ("runs={base_model: {}}", ["cannot be called 'base_model'"]),
     ("runs={champion: {}, snapshot: {}}", ["cannot be called 'champion'"]),
     ("runs={snapshot: {}}", ["cannot be called 'snapshot'"]),
     ("runs={Other: {}}", ["'Other' is not usable"]),

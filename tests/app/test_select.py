@@ -256,3 +256,33 @@ def test_a_task_whose_role_changed_is_scored_anew(small_lake: Path, lake: Lake, 
     said = tilth("select", corpus / "recipe.yaml", "--set", gate, "--lake", lake.root)
     assert said.code in (0, 3, 4), said.err
     assert "harm endings/domain acc" in said.out
+
+
+def test_scorecards_of_a_run_that_another_took_the_name_of_are_no_candidates(lake: Lake) -> None:
+    """As one trained again on another device does: the old one's step is not a step of the run of that name."""
+    (owner,) = names.claims(lake, "small")
+    runs = {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "run")}
+    assert "replay-30/4" in stored_scorecards(lake, owner)
+    names.attach(lake, owner, "run", runs["replay-00"], "replay-30")
+    assert {"base/4", "replay-00/4"} <= stored_scorecards(lake, owner).keys()
+    assert "replay-30/4" not in stored_scorecards(lake, owner)
+    selection = select_stored(lake, owner, open_cards(lake, owner))
+    assert selection is not None and [row.name for row in selection.rows] == ["replay-00/4"]
+
+
+def test_what_was_scored_otherwise_than_the_baseline_is_told(
+    lake: Lake, small_lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        evaluation, "header_differences",
+        lambda one, other: [] if "replay-30" in one.name else ["the scorer was another"],
+    )  # fmt: skip
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    said = tilth("select", recipe, "--lake", lake.root)
+    assert (
+        "replay-00/4 was scored otherwise than the baseline and is left out: the scorer was another"
+        in said.err
+    )
+    monkeypatch.setattr(evaluation, "header_differences", lambda one, other: ["the scorer was another"])
+    said = tilth("select", recipe, "--lake", lake.root)
+    assert said.code == 2 and "nothing was scored as the baseline base_model was" in said.err
