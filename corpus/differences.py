@@ -6,6 +6,8 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from corpus.fingerprint import canonical_json
+
 ABSENT = "nothing"  # the value of a key that is not there
 
 
@@ -20,7 +22,7 @@ def find_differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, A
             yield from find_differences(
                 old.get(name, ABSENT), new.get(name, ABSENT), f"{key}.{name}".strip(".")
             )
-    elif old != new:
+    elif canonical_json(old) != canonical_json(new):  # 1 and 1.0 are two identities
         yield key, old, new
 
 

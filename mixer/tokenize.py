@@ -208,7 +208,11 @@ def verify_shards(lake: Lake, shards: Manifest, sources: Sequence[str]) -> None:
     for name in sources:
         for key in shards.summary["sources"][name]["shards"]:
             record = lake.task("token_shards", key)
-            written = {} if record is None else record.tally["hashes"]
+            if record is None:
+                raise LakeError(
+                    f"{lake.task_path('token_shards', key)} is missing. Restore it, or delete {lake.folder('token_shards', shards.id)}: it is tokenized again."
+                )
+            written = record.tally["hashes"]
             for ending in ("bin", "idx"):
                 path = shard_prefix(lake, key).with_name(f"{key}.{ending}")
                 if not path.is_file() or hash_file(path) != written.get(ending):

@@ -72,8 +72,6 @@ def curate(
         SourceInput(name, source.role, source.topic, source.curated, manifest, measured[name])
         for name, (source, manifest) in sources.items()
     ]
-    for text in idle_rules(lake, inputs, rules):
-        say(text)
     held_out = held_out_set(lake, inputs, curation, rules, edits, edges, holdout, say) if holdout else None
     if held_out:
         index = held_out_index(lake, held_out)
@@ -81,7 +79,11 @@ def curate(
         parents = [(found.kind, found.id) for found in (held_out, index)]
         overlaps = measure(lake, documents, [overlap], workers, progress, parents, edits)
         inputs = [replace(found, measured={**found.measured, **overlaps[found.name]}) for found in inputs]
+    before = lake.ids("snapshot")
     snapshot = decide(lake, inputs, curation, rules, edges, held_out, workers, progress)
+    if snapshot.id not in before:
+        for text in idle_rules(lake, inputs, rules):
+            say(text)
     for guard in snapshot.summary["guards"]:
         say(f"{guard['kind'].replace('_', ' ')}: {guard['message']}")
     return Curated(snapshot, held_out)

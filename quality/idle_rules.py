@@ -24,9 +24,9 @@ def idle_rules(lake: Lake, inputs: Sequence[SourceInput], rules: Mapping[str, So
             if rule.signal.startswith(METADATA) and found.documents.rows("documents"):
                 sources.setdefault(rule, []).append(found)
     for rule, its in sources.items():
-        if not _any(lake, its, rule, _usable(rule)):
+        if not _any(lake, its, rule, _usable(rule) | rule.fails()):
             names = ", ".join(found.name for found in its)
-            has = _any(lake, its, rule, pl.col("value").is_not_null())
+            has = _any(lake, its, rule, pl.col(rule.signal).is_not_null())
             why = (
                 f"in no document of {names} is it {_wanted(rule)}"
                 if has
@@ -39,7 +39,7 @@ def _any(lake: Lake, sources: Sequence[SourceInput], rule: Rule, check: pl.Expr)
     for found in sources:
         for part in found.documents.parts("documents"):
             frame = pl.DataFrame(pl.from_arrow(lake.read_part(part, ["metadata"])))
-            values = frame.select(metadata_value(pl.col("metadata"), rule.signal).alias("value"))
+            values = frame.select(metadata_value(pl.col("metadata"), rule.signal).alias(rule.signal))
             if values.select(check.fill_null(False).any()).item():
                 return True
     return False
@@ -47,7 +47,7 @@ def _any(lake: Lake, sources: Sequence[SourceInput], rule: Rule, check: pl.Expr)
 
 def _usable(rule: Rule) -> pl.Expr:
     """Whether a value is one that the bound can be compared with."""
-    value = pl.col("value")
+    value = pl.col(rule.signal)
     if rule.kind in ("allow", "deny"):
         return value.is_not_null()
     if isinstance(rule.threshold, str):

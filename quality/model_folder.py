@@ -141,7 +141,12 @@ def _architecture(folder: Path, tree: dict[str, Any]) -> tuple[Any, Any]:
             f"{folder} is no causal language model, but a {named}; give a model that predicts the next token"
         )
     found = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    return config, found[0] if isinstance(found, (tuple, list)) else found
+    found = found[0] if isinstance(found, (tuple, list)) else found
+    if getattr(found, "config_class", None) is config.sub_configs.get("text_config", config):
+        config = (
+            config.get_text_config()
+        )  # of a model that reads more than text, as AutoModelForCausalLM takes it
+    return config, found
 
 
 def _match(model_class: Any, config: Any, shapes: dict[str, list[int]]) -> tuple[Any, dict[str, Any]]:

@@ -51,6 +51,8 @@ def check_acceptable(keys: Iterable[str]) -> None:
 
 def _hint(key: str) -> str:
     """The key that was meant, if it is a slip of the pen; one of a recipe that no run can change is none."""
+    if covers(ACCEPTABLE, f"training.{key}"):
+        return f" Did you mean 'training.{key}'?"
     return "" if key.removeprefix("training.") in Training.model_fields else did_you_mean(key, ACCEPTABLE)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -128,7 +128,7 @@ def train_run(
             write_json(folder / "lineage.json", {"base": base.name, **(lineage or {}), "run_id": run_id})
         clean_checkpoints(folder)
         if differing:
-            _accept(folder, differing)
+            _accept(folder, differing, _milestones(training, data))
         run = _Run(
             folder,
             run_id,
@@ -165,8 +165,20 @@ def _finish(run: _Run, last: Checkpoint) -> RunResult:
     return RunResult(last.ended, last.step, tuple(read_checkpoints(run.folder)), export)
 
 
-def _accept(folder: Path, differing: Iterable[tuple[str, Any, Any]]) -> None:
-    last = next(reversed(read_checkpoints(folder)), None)
+def _milestones(training: Training, data: DataPlane) -> Set[int]:
+    step_tokens = data.global_batch_sequences * data.sequence_length
+    return build_cadence(training, data.num_steps, step_tokens).milestones
+
+
+def _accept(folder: Path, differing: Iterable[tuple[str, Any, Any]], milestones: Set[int]) -> None:
+    """Put on record what the run goes on with; ConfigError where it cannot: it has ended, or a milestone is past."""
+    committed = read_checkpoints(folder)
+    last = committed[-1] if committed else None
+    kept = {found.step for found in committed if found.milestone}
+    if last is not None and (past := [step for step in milestones - kept if step <= last.step]):
+        raise ConfigError(
+            f"training.checkpoints.milestones: step {min(past)} is past, the run in {folder} stands at step {last.step}; name later ones"
+        )
     if last is not None and last.ended in FINISHED:
         raise ConfigError(
             f"the run in {folder} is {last.ended} at step {last.step}: it does not go on, so there is nothing to accept. Train another, "

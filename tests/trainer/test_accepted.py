@@ -109,6 +109,8 @@ def test_what_a_run_is_made_of_cannot_be_accepted(tmp_path: Path) -> None:
             check_acceptable([key])
     with pytest.raises(ConfigError, match=r"Did you mean 'training\.learning_rate'"):
         check_acceptable(["training.learning_rte"])
+    with pytest.raises(ConfigError, match=r"Did you mean 'training\.learning_rate'"):
+        check_acceptable(["learning_rate"])
     with pytest.raises(ConfigError) as told:
         check_acceptable(["training.tokens"])
     assert "Did you mean" not in str(told.value)
@@ -126,3 +128,16 @@ def test_a_record_that_is_damaged_names_its_file(tmp_path: Path) -> None:
     (folder / FILE).write_text('{"changes": [{"key": 1}]}')
     with pytest.raises(LakeError, match=FILE):
         run_toy(folder)
+
+
+def test_a_milestone_that_is_past_cannot_be_accepted(tmp_path: Path) -> None:
+    folder = interrupted(tmp_path / "run")
+    for step, refused in ((5, True), (6, True), (7, False)):
+        every = {"every": 4 * STEP, "milestones": [step * STEP]}
+        key = ["training.checkpoints.milestones"]
+        if refused:
+            with pytest.raises(ConfigError, match=f"step {step} is past"):
+                run_toy(folder, toy_training(checkpoints=every), accept=key)
+        else:
+            done = run_toy(folder, toy_training(checkpoints=every), accept=key)
+            assert 7 in {found.step for found in done.checkpoints if found.milestone}
