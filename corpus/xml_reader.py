@@ -18,7 +18,7 @@ from typing import Any
 from xml.parsers import expat
 
 from corpus.files import Content
-from corpus.records import Item, Reading, Reject
+from corpus.records import Item, Reading, Record, Reject
 from corpus.xml_encoding import encoding_of, utf8_slices
 from corpus.xml_held import HeldBytes
 from corpus.xml_paths import parse_path
@@ -29,11 +29,12 @@ _SLICE = (
 )  # what a parser is fed at a time: no more is copied where a document ends in the middle of it
 _MAX_TAG = 1 << 20  # bytes of one tag, attributes and all; expat keeps an unfinished one in memory
 _MAX_ENTITY = 64  # characters that an entity of the file's own may stand for: a sign or a name, not a bomb
-_MAX_ERRORS = 100_000
+_MAX_ERRORS = 100_000  # with no record between them
 _MAX_NAME = 256  # bytes of a tag up to the end of its name
 _AROUND = b"<tilth>"  # stands around a piece of a document
 _DOCUMENT = re.compile(rb"<\?xml\s")
 _COMMENT, _HIDING_ENDS = re.compile(b"<!--"), re.compile(rb"-->|\]\]>")
+_INSTRUCTION = re.compile(rb"<\?")
 _WHOLE_TAG = re.compile(rb"""<(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
 _MIN_LIMIT = 1 << 20  # bytes; a record of a shorter limit may have this much of markup all the same
 # Bytes that may be looked through again after damage, for each byte that lies before it and each that a record may have: the
@@ -52,6 +53,7 @@ _CUT_OFF = {
         expat.errors.XML_ERROR_ASYNC_ENTITY,
     )
 }
+_TAG_MISMATCH = expat.errors.codes[expat.errors.XML_ERROR_TAG_MISMATCH]
 _NO_ELEMENTS = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
 
 
@@ -87,10 +89,11 @@ class _XmlStream:
         self._waiting: deque[bytes | Step] = deque()  # what is to be read again, and what to do in between
         self._held = HeldBytes()
         self._parser: Any = None
-        self._errors = 0
+        self._errors = self._in_a_row = 0
         self._carry = b""
         self._in_comment = False  # one between records, too long to be fed
         self._told_of_end = False
+        self._cut_in_section = False  # the file ends in a CDATA section, of which nothing was read again yet
         self.stopped = False
         self._open_parser()
 
@@ -128,6 +131,8 @@ class _XmlStream:
 
     def _drain(self) -> list[Item]:
         found, self._collector.ready = self._collector.ready, []
+        if any(isinstance(item, Record) for item in found):
+            self._in_a_row = 0
         return found
 
     def _open_fragment(self) -> None:
@@ -207,6 +212,10 @@ class _XmlStream:
             self._go_on(self._inside("truncated_file"), self._open_parser, place)
         elif code == _NO_ELEMENTS and not collector.in_element:
             self._close_parser()
+        elif code == _TAG_MISMATCH and self._next_record and not (collector.in_record or self._path.above):
+            # An end tag hides nothing: read on behind it, a record knows the attributes of what begins above it.
+            self._reject(None if self._errors else "invalid_xml")
+            self._go_on([], self._open_fragment, place)
         elif code in _CUT_OFF:
             self._meet_end()
             self._fail("truncated_file", held.fed, is_loss=code != _NO_ELEMENTS)
@@ -245,7 +254,7 @@ class _XmlStream:
             self._reject(None if of_entity and self._next_record else reason)
             self._go_on([], self._close_parser, place)
         else:
-            self._stop(reason)
+            self._fail(reason, place, is_loss=False)
 
     def _pass_over_token(self, place: int) -> None:
         """What begins at a place is longer than a tag may be. A comment between records may."""
@@ -253,7 +262,8 @@ class _XmlStream:
         if held.match(_COMMENT, place) and not self._collector.in_record:
             self._in_comment = not held.ends_with(b"-")  # which may be of the comment's end
         else:
-            self._fail("record_too_long", held.fed, self._is_loss(place, held.fed))
+            is_loss = held.match(_INSTRUCTION, place) is not None or self._is_loss(place, held.fed)
+            self._fail("record_too_long", held.fed, is_loss)
 
     def _reach(self) -> int:
         """How long a record may be that holds others: the less is left to look through again, the shorter."""
@@ -291,6 +301,9 @@ class _XmlStream:
         The next one is looked for after the last that ended inside of them: what is not closed may hide it.
         """
         steps = self._inside(reason)
+        if self._cut_in_section:
+            self._cut_in_section = False
+            steps.append(self._end_sections)
         last = self._collector.open[-1]
         found = self._find_hidden(last, place) if hidden else None
         if found is not None and self._next_record:
@@ -328,7 +341,7 @@ class _XmlStream:
 
     def _go_on(self, steps: list[bytes | Step], then: Step, place: int) -> None:
         """After some steps what was fed from a place on is read again; what is before it is done with."""
-        if self._errors > _MAX_ERRORS:
+        if self._in_a_row > _MAX_ERRORS:
             return self._stop("corrupt_file")
         self._in_comment = False
         self._may_reread += _REREAD * place
@@ -336,7 +349,11 @@ class _XmlStream:
 
     def _meet_end(self) -> None:
         self._told_of_end = True
-        self._collector.no_section_ends |= self._collector.in_section
+        self._cut_in_section = self._collector.in_section
+
+    def _end_sections(self) -> None:
+        """What lies before the cut was read again: a section that begins from here on has no end."""
+        self._collector.no_section_ends = True
 
     def _cut_off(self, damage: str) -> None:
         """After what is not there a record without its end may be at hand, or one that ends where the damage begins."""
@@ -351,6 +368,7 @@ class _XmlStream:
         if reason:
             self._collector.reject(reason)
         self._errors += 1
+        self._in_a_row += 1
 
     def _stop(self, reason: str) -> None:
         self._collector.reject(reason)

@@ -127,6 +127,7 @@ def test_what_is_not_closed_hides_no_good_record(
         ("<r><s>out<s>in</s></s><s>lost<s>one</s><b><s>two</s></b></r>", ["outin", (1, "invalid_xml"), "one", "two"]),
         ("<r><é:s>one</é:s><é:s>a & b</é:s><é:s>two</é:s></r>", ["one", (1, "invalid_xml"), "two"]),
         ("<r><s>lost<s/><s>one</s></r>", [(0, "invalid_xml"), (1, "empty_text"), "one"]),
+        ("<r><s>a <s><![CDATA[x]]></s><s>y</s><b/><s>b<![CDATA[ never</s></r>", [(0, "truncated_file"), "x", "y", (3, "truncated_file")]),
     ],
 )  # fmt: skip
 def test_each_loss_is_told(read: Read, data: str, found: list[Any]) -> None:
@@ -136,6 +137,47 @@ def test_each_loss_is_told(read: Read, data: str, found: list[Any]) -> None:
 def test_where_the_root_is_the_record_the_next_document_is_read(read: Read) -> None:
     data = "<?xml version='1.0'?><r>a & b</r><?xml bad?><r>b</r><?xml version='1.0'?><r>two</r>"
     assert read("a.xml", data, text_field=".") == [(0, "invalid_xml"), "two"]
+
+
+@pytest.mark.parametrize("path", [".//text", "page/text", "/r/page/text"])
+def test_a_broken_record_ends_no_file_of_good_ones(
+    read: Read, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(module, "_MAX_ERRORS", 500)
+    good = [f"a good law {number}" for number in range(3000)]
+    data = "".join(f"<page><text>{text}</text></page>\n" for text in ["bad & bad", *good])
+    assert read("a.xml", f"<r>{data}</r>", text_field=path) == [(0, "invalid_xml"), *good]
+
+
+def test_a_file_of_nothing_but_errors_is_given_up(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_ERRORS", 500)
+    found = read("a.xml", "<r>" + "<s>a & b</s>" * 3000, text_field="s")
+    assert len(found) < 510 and found[-1] == (len(found) - 1, "corrupt_file")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(["good", "good", "a & b", "<i>no end"]), max_size=40), st.integers(1, 200))
+def test_behind_damage_records_know_again_what_begins_above_them(
+    items_of: ItemsOf, tmp_path_factory: Any, texts: list[str], slice: int
+) -> None:
+    """All but the first page behind a broken one: to find its record, its own tag was passed over."""
+    data = "".join(f"<page num='{num}'><p><s>{text}</s></p></page>" for num, text in enumerate(texts))
+    with small(slice):
+        items = items_of(
+            tmp_path_factory.mktemp("xml") / "a.xml", f"<r>{data}</r>", text_field="s", id_field="@num"
+        )
+    expected = [
+        str(num) if num == 0 or texts[num - 1] == "good" else None
+        for num, text in enumerate(texts)
+        if text == "good"
+    ]
+    assert [item.own_id for item in items if isinstance(item, Record)] == expected
+
+
+def test_many_unclosed_elements_between_records_hide_none(read: Read) -> None:
+    deep = "<br>" * 1500 + "<s>two</s>"
+    assert read("a.xml", f"<r><s>one</s></x>{deep}", text_field="s") == ["one", (1, "invalid_xml"), "two"]
+    assert read("a.xml", f"<r><s>one</s>{deep}", text_field="s") == ["one", (1, "nested_too_deep"), "two"]
 
 
 @pytest.mark.parametrize("num", [400, 999, 1100, 5000])
@@ -164,6 +206,12 @@ def test_a_long_comment_between_records_hides_what_it_holds(read: Read) -> None:
     for end, last in (("-->", ["two"]), ("", [(1, "truncated_file")])):
         data = f"<r><s>one</s><!-- {'<s>no</s> - ' * 200_000}{end}<s>two</s></r>"
         assert read("a.xml", data, text_field="/r/s") == ["one", *last]
+
+
+def test_a_long_instruction_that_never_closes_is_a_loss(read: Read) -> None:
+    data = f"<r><s>a & b</s><s>two</s><?php {'<s>no</s> ' * 200_000}"
+    found = read("a.xml", data, text_field="s")
+    assert found[:3] == [(0, "invalid_xml"), "two", (2, "record_too_long")]
 
 
 @pytest.mark.parametrize("kept", ["all", "none"])
