@@ -30,6 +30,7 @@ _SLICE = (
 _MAX_TAG = 1 << 20  # bytes of one tag, attributes and all; expat keeps an unfinished one in memory
 _MAX_ENTITY = 64  # characters that an entity of the file's own may stand for: a sign or a name, not a bomb
 _MAX_ERRORS = 100_000  # with no record between them
+_MAX_STRAY_ENDS = 1000  # such errors, after which no end tag is read on behind
 _MAX_NAME = 256  # bytes of a tag up to the end of its name
 _AROUND = b"<tilth>"  # stands around a piece of a document
 _DOCUMENT = re.compile(rb"<\?xml\s")
@@ -212,8 +213,7 @@ class _XmlStream:
             self._go_on(self._inside("truncated_file"), self._open_parser, place)
         elif code == _NO_ELEMENTS and not collector.in_element:
             self._close_parser()
-        elif code == _TAG_MISMATCH and self._next_record and not (collector.in_record or self._path.above):
-            # An end tag hides nothing: read on behind it, a record knows the attributes of what begins above it.
+        elif code == _TAG_MISMATCH and self._reads_on_behind_end():
             self._reject(None if self._errors else "invalid_xml")
             self._go_on([], self._open_fragment, place)
         elif code in _CUT_OFF:
@@ -221,6 +221,14 @@ class _XmlStream:
             self._fail("truncated_file", held.fed, is_loss=code != _NO_ELEMENTS)
         else:
             self._fail("invalid_xml", place, self._is_loss(held.find_last(b"<", place), place))
+
+    def _reads_on_behind_end(self) -> bool:
+        """A stray end tag between records hides nothing: read on behind it, a record knows what begins above it.
+
+        But not where a piece of a document has elements above it, and not behind any number of such tags.
+        """
+        between = not self._collector.in_record and self._in_a_row < _MAX_STRAY_ENDS
+        return between and self._next_record is not None and not self._path.above
 
     def _fail(self, reason: str, place: int, is_loss: bool) -> None:
         """What cannot be read up to a place is in records, or between them; there later errors are the first one's, but for a loss."""

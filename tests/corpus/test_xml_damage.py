@@ -149,6 +149,12 @@ def test_a_broken_record_ends_no_file_of_good_ones(
     assert read("a.xml", f"<r>{data}</r>", text_field=path) == [(0, "invalid_xml"), *good]
 
 
+def test_stray_ends_between_records_end_no_file(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_ERRORS", 2000)
+    data = "<r><s>a & b</s><s>one</s>" + "</a>" * 3000 + "<s>two</s>"
+    assert read("a.xml", data, text_field="s") == [(0, "invalid_xml"), "one", "two"]
+
+
 def test_a_file_of_nothing_but_errors_is_given_up(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MAX_ERRORS", 500)
     found = read("a.xml", "<r>" + "<s>a & b</s>" * 3000, text_field="s")
