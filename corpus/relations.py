@@ -107,6 +107,8 @@ class Relations:
         return _table(name, _TABLES[name](self._lake))
 
     def _manifests_of(self, scope: str, kind: str) -> list[Manifest]:
+        if scope == "all":
+            self._manifests_of("now", kind)  # first: what a name stands for was there before, so all hold it
         if (scope, kind) not in self._manifests:
             read = self._lake.artifacts if scope == "all" else partial(_current, self._lake)
             self._manifests[scope, kind] = read(kind)
