@@ -1,4 +1,4 @@
-"""What tests of readers share: a file is written, and read as a source would be."""
+"""What tests of the corpus share: files that are read as a source would be, an empty lake, and one with a story."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from corpus import ingest
 from corpus.files import list_files
+from corpus.lake import Lake
 from corpus.readers import REASONS, Reading, Record, Reject, read_records
+from tests.corpus.lakes import Story, build_story
 
 ItemsOf = Callable[..., list[Record | Reject]]
 
@@ -38,3 +41,20 @@ def read(tmp_path: Path, items_of: ItemsOf) -> Callable[..., list[Any]]:
         return [item.text if isinstance(item, Record) else (item.position, item.reason) for item in items]
 
     return read
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.open(tmp_path / "lake")
+
+
+@pytest.fixture
+def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a hundred bytes come in several groups, as files of megabytes do."""
+    monkeypatch.setattr(ingest, "MEAN_GROUP", 400)
+    monkeypatch.setattr(ingest, "MAX_GROUP", 800)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    return build_story(tmp_path_factory.mktemp("story"))

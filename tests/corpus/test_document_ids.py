@@ -27,19 +27,6 @@ from corpus.records import Format
 from corpus.sql import run_query
 from tests.corpus.reading import read, rejects, rows, some_files, write
 
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path / "lake")
-
-
-@pytest.fixture
-def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of a hundred bytes come in several groups, as files of megabytes do."""
-    monkeypatch.setattr(module, "MEAN_GROUP", 400)
-    monkeypatch.setattr(module, "MAX_GROUP", 800)
-
-
 PACKED: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": gzip.compress,

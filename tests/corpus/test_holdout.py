@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -102,11 +101,6 @@ def test_the_set_of_a_sample_has_a_name_of_its_own_that_no_recipe_can_give(one: 
     assert (found.name == whole.of_sample(two).name) == (f"{100 * one:.12g}" == f"{100 * two:.12g}")
     with pytest.raises(ConfigError, match="not usable"):
         config(name=found.name)
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path / "lake")
 
 
 def freeze_some(lake: Lake, config: Holdout, start: int = 0) -> Manifest:

@@ -24,18 +24,6 @@ from corpus.sql import run_query
 from tests.corpus.reading import mtimes, read, rejects, rows, some_files, write
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path / "lake")
-
-
-@pytest.fixture
-def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of a hundred bytes come in several groups, as files of megabytes do."""
-    monkeypatch.setattr(module, "MEAN_GROUP", 400)
-    monkeypatch.setattr(module, "MAX_GROUP", 800)
-
-
 def test_appending_a_file_disturbs_only_the_unit_it_falls_in(
     lake: Lake, tmp_path: Path, small_groups: None
 ) -> None:

@@ -43,11 +43,6 @@ MANIFESTS = st.builds(
 )  # fmt: skip
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path / "lake")
-
-
 def rejects(count: int = 3) -> pa.Table:
     rows = [
         {"source": "s", "file_hash": "f", "occurrence": 0, "position": i, "reason": "r"} for i in range(count)

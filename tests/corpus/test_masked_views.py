@@ -23,15 +23,9 @@ from tests.corpus.lakes import (
     SECRETS,
     Story,
     attach,
-    build_story,
     read_sources,
     write_sources,
 )
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    return build_story(tmp_path_factory.mktemp("story"))
 
 
 def test_no_view_shows_personal_data_unless_asked(story: Story) -> None:

@@ -22,11 +22,6 @@ from corpus.lake import Lake
 from tests.corpus.reading import read, rows, write
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path / "lake")
-
-
 def test_samples_of_growing_shares_contain_each_other_and_hang_on_content_only(
     lake: Lake, tmp_path: Path
 ) -> None:

@@ -39,11 +39,6 @@ sys.stdin.readline()
 """
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path / "lake")
-
-
 def erase(lake: Lake, number: int) -> None:
     """Something that the catalog shows changes."""
     write_facts(lake, "erased", [{"doc_id": f"{number:032x}", "reason": "test"}])

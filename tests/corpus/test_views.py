@@ -23,15 +23,9 @@ from tests.corpus.asking import PUBLIC, Rows, ask, ask_catalog, in_order
 from tests.corpus.lakes import (
     Story,
     attach,
-    build_story,
     read_sources,
     write_sources,
 )
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    return build_story(tmp_path_factory.mktemp("story"))
 
 
 def test_every_dataset_is_a_view_with_its_columns(story: Story) -> None:
