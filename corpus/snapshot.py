@@ -126,7 +126,7 @@ def check_guards(snapshot: Manifest, source_loss: float | None, cluster_size: in
     too_large = [loss for loss in losses if source_loss is not None and loss.share > source_loss]
     if too_large:
         problems += [
-            f"{loss.source} lost {loss.lost} of {loss.read} documents ({loss.share:.0%}; the guard allows {source_loss:.0%}): {loss.reasons}"
+            f"{loss.source} lost {loss.lost} of {loss.read} documents ({loss.share:.0%}; the guard allows {source_loss:.0%}): {loss.reasons}{loss.remark}"
             for loss in too_large
         ]
         percent = max(-(-100 * loss.lost // loss.read) for loss in too_large)
@@ -154,6 +154,7 @@ class _Loss:
     rejects: int
     dropped: Mapping[str, int]  # by rule
     read: int
+    kept: int
     unusable: bool  # not one record of the source is a document
 
     @classmethod
@@ -166,7 +167,8 @@ class _Loss:
         dropped = {rule: count for rule, count in tally["first"].items() if rule not in HELD_OUT_RULES}
         # of a small sample the documents may all be left out while the rejects, which are not drawn, are there
         unusable = rejects > 0 and not tally["documents"] and snapshot.summary.get("sample", 1.0) >= 1
-        return cls(source, rejects, dropped, tally["documents"] + rejects, unusable)
+        kept = tally["documents"] - sum(tally["first"].values())
+        return cls(source, rejects, dropped, tally["documents"] + rejects, kept, unusable)
 
     @property
     def lost(self) -> int:
@@ -175,6 +177,14 @@ class _Loss:
     @property
     def share(self) -> float:
         return self.lost / self.read if self.read >= LOSS_DOCUMENTS or self.unusable else 0.0
+
+    @property
+    def remark(self) -> str:
+        return (
+            ""
+            if self.kept
+            else ". Nothing of it is left to train on: if that is meant, take it out of `sources`"
+        )
 
     @property
     def reasons(self) -> str:

@@ -33,9 +33,11 @@ def mix(
         return found
     counted = source_tokens(shards, sources)
     if not any(source.num_tokens > sequence_length for source in counted):
+        kept = ", ".join(f"{source.name} {source.num_tokens}" for source in counted)
+        shorter = "Lower training.sequence_length, or look" if any(s.num_tokens for s in counted) else "Look"
         raise ConfigError(
-            f"no source has enough kept text for one sequence of {sequence_length} tokens ({', '.join(f'{s.name} {s.num_tokens}' for s in counted)}). "
-            "Lower training.sequence_length, or look at the funnel: `tilth curate RECIPE`."
+            f"of what this run reads no source has enough kept text for one sequence of {sequence_length} tokens ({kept}). "
+            f"{shorter} at the funnel: `tilth curate RECIPE`."
         )
     plan = build_plan(
         mixture,

@@ -185,6 +185,19 @@ def test_what_is_held_out_is_not_lost() -> None:
         check_guards(made, 0.29, 1000)
 
 
+def test_a_source_of_which_nothing_is_left_is_told_so_whatever_is_held_out_of_it() -> None:
+    made = judged(20, 20)
+    made.summary["sources"]["web"]["first"] = {"held_out": 2, "too_few_words": 18}
+    with pytest.raises(
+        GuardStop, match=r"lost 18 of 20 .*: too_few_words 18\. Nothing of it is left to train on"
+    ):
+        check_guards(made, 0.4, 1000)
+    made.summary["sources"]["web"]["first"] = {"held_out": 2, "too_few_words": 17}
+    with pytest.raises(GuardStop) as stop:
+        check_guards(made, 0.4, 1000)
+    assert "Nothing of it is left" not in str(stop.value)
+
+
 @pytest.mark.parametrize(("dropped", "advised"), [(100, "100%"), (87, "87%"), (41, "41%")])
 def test_the_advice_would_let_the_recipe_pass(dropped: int, advised: str) -> None:
     made = judged(100, dropped)
