@@ -72,8 +72,10 @@ def test_every_call_runs_once_and_progress_adds_up(workers: int, tmp_path: Path)
     assert os.environ["POLARS_MAX_THREADS"] != "1"  # as it was before
 
 
-def test_nothing_to_do_is_done() -> None:
-    run_calls([], 2, "test")
+def test_nothing_to_do_starts_no_worker_and_reports_nothing() -> None:
+    seen: list[tuple[str, int, int]] = []
+    run_calls([], 2, "test", lambda *progress: seen.append(progress))
+    assert seen == [] and _workers() == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])
