@@ -263,10 +263,12 @@ def approve(
             f"{reference!r} at step {step} cannot be approved: the gate was applied to {', '.join(gated)}. Evaluate it first: `tilth eval RECIPE`."
         )
     key = f"{found.run}/{step}" if f"{found.run}/{step}" in keys else keys[0]
-    check_verdict(next(row for row in rows if row.name == key), note, override)
+    judged = next(row for row in rows if row.name == key)
+    check_verdict(judged, note, override)
     full = f"{owner}/{key}"
     row: dict[str, Any] = {
-        "recipe": owner.name, "reference": full, "checkpoint_id": id, "scorecard_id": gated[key].id, "reviewer": reviewer, "note": note, "time_utc": now_utc(),
+        "recipe": owner.name, "reference": full, "checkpoint_id": id, "scorecard_id": gated[key].id, "verdict": judged.gate.verdict,
+        "against_champion": judged.against_champion.verdict if judged.against_champion else None, "reviewer": reviewer, "note": note, "time_utc": now_utc(),
     }  # fmt: skip
     from corpus.fingerprint import fingerprint
 

@@ -306,8 +306,15 @@ def render_selection(selection: Selection) -> str:
         for r in selection.rows
     ]  # fmt: skip
     chosen = f"chosen: {selection.chosen}" if selection.chosen else f"nothing chosen: {selection.verdict}"
-    gates = "\n\n".join(render_gate(row.gate) for row in selection.rows)
-    return f"{gates}\n\n{render_table(rows)}\n{chosen}"
+    gates = [*(row.gate for row in selection.rows), *selection.behind_champion]
+    behind = "".join(f"\nnot chosen: {why_behind(gate)}" for gate in selection.behind_champion)
+    return "\n\n".join(render_gate(gate) for gate in gates) + f"\n\n{render_table(rows)}\n{chosen}{behind}"
+
+
+def why_behind(gate: GateResult) -> str:
+    """Why a checkpoint cannot be chosen though its own gate does not fail, from its failed comparison with the champion."""
+    failed = ", ".join(f"{rule.target} {rule.metric}" for rule in gate.rules if rule.passed is False)
+    return f"{gate.candidate}, which fails against {gate.baseline} ({failed})"
 
 
 # ── lineage ─────────────────────────────────────────────────────────────────────────────────────────────────────────

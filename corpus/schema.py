@@ -143,7 +143,7 @@ DATASETS: dict[str, pa.Schema] = {
         prediction=pa.string(), target=pa.string(),
     ),
     "audits": _schema(audit_id=ID, snapshot_id=ID, doc_id=ID, rule=pa.string(), label=pa.string(), reviewer=pa.string(), time_utc=UTC),
-    "signoffs": _schema(signoff_id=ID, recipe=pa.string(), reference=pa.string(), checkpoint_id=ID, scorecard_id=ID, reviewer=pa.string(), note=pa.string(), time_utc=UTC),
+    "signoffs": _schema(signoff_id=ID, recipe=pa.string(), reference=pa.string(), checkpoint_id=ID, scorecard_id=ID, verdict=pa.string(), against_champion=pa.string(), reviewer=pa.string(), note=pa.string(), time_utc=UTC),
     "names": _schema(name=pa.string(), version=_I, fingerprint=ID, kind=pa.string(), id=ID, alias=pa.string(), time_utc=UTC),
     "files": _schema(source=ID, file=pa.string(), file_hash=ID, occurrence=pa.int32(), bytes=_I),
     "erased": _schema(doc_id=ID, content_hash=ID, reason=pa.string(), time_utc=UTC),

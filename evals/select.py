@@ -63,6 +63,15 @@ class Selection:
     champion_left_out: str = ""  # why there is no comparison with the champion, where the name has one
 
     @property
+    def behind_champion(self) -> tuple[GateResult, ...]:
+        """What keeps those from being chosen whose own gate does not fail: the failed comparison with the champion."""
+        return tuple(
+            row.against_champion
+            for row in self.rows
+            if row.gate.passed is not False and row.against_champion and row.against_champion.passed is False
+        )
+
+    @property
     def verdict(self) -> str:
         """PASSED where something was chosen, else INCONCLUSIVE if for any the items cannot tell, else FAILED."""
         if self.chosen is not None:

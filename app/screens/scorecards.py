@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from app import charts, verdicts
-from app.render import interval_label
+from app.render import interval_label, why_behind
 from app.screens import frame, loaded
 from app.screens.comparisons import show_comparison, show_items
 from corpus import names
@@ -133,6 +133,8 @@ def banner(selection: Selection) -> None:
             "**FAILED**: no checkpoint passes the gate and holds against the champion.",
             icon=":material/cancel:",
         )
+    for gate in selection.behind_champion:
+        st.caption(frame.plain(f"Not chosen: {why_behind(gate)}."))
     if selection.champion_left_out:
         st.caption(frame.plain(f"{selection.champion_left_out}."))
 

@@ -11,15 +11,17 @@ import pytest
 
 from app import evaluation
 from app.evaluation import approve, open_cards, stored_scorecards
+from app.render import render_selection
 from app.verdicts import select_stored
 from corpus import names
 from corpus.errors import ConfigError, UnknownName
 from corpus.facts import read_facts
 from corpus.lake import Lake, Manifest
 from corpus.names import Claim
-from evals.gate import GateResult, RuleResult
-from evals.select import SelectionRow
+from evals.gate import Gate, GateResult, RuleResult
+from evals.select import SelectionRow, select
 from tests.app.command import tilth
+from tests.evals.cards import holdout_card
 
 
 @pytest.fixture
@@ -118,7 +120,10 @@ def test_what_did_not_pass_is_approved_only_with_a_reason(
     rows = [judged("replay-30/4", gate, champion)]
     if not lacking:
         approve(lake, owner, rows, cards, "replay-30/4", "me", note, override)
-        assert [row["note"] for row in read_facts(lake, "signoffs")] == [note]
+        (row,) = read_facts(lake, "signoffs")
+        said = (row["note"], row["verdict"], row["against_champion"])
+        assert rows[0].against_champion is not None
+        assert said == (note, rows[0].gate.verdict, rows[0].against_champion.verdict)
         return
     with pytest.raises(ConfigError, match=lacking) as error:
         approve(lake, owner, rows, cards, "replay-30/4", "me", note, override)
@@ -154,6 +159,27 @@ def test_approving_on_the_command_line_signs_the_scorecard_that_was_shown(
     assert "already" not in said.err
     (row,) = [line for line in again.out.splitlines() if line.startswith("replay-30/4  ")]
     assert row.endswith("is champion") and "is champion" not in said.out
+
+
+def test_what_only_the_champion_keeps_from_being_chosen_is_told_with_its_numbers() -> None:
+    base = holdout_card("base/4")
+    gate = Gate.model_validate(
+        {
+            "gain": {"holdout/domain": {"bits_per_byte": "improves"}},
+            "harm": {"holdout/general": {"bits_per_byte": {"max_increase": "3%"}}},
+        }
+    )
+    champion = holdout_card("small/champion", domain=-0.05, general=-0.10, seed=2)
+    forgetful = holdout_card("replay-00/4", domain=-0.10, general=0.0, seed=3)
+    said = render_selection(select(gate, base, [forgetful], champion))
+    assert (
+        "replay-00/4 against base/4: PASSED" in said and "replay-00/4 against small/champion: FAILED" in said
+    )
+    assert said.endswith(
+        "nothing chosen: FAILED\n"
+        "not chosen: replay-00/4, which fails against small/champion (holdout/general bits_per_byte)"
+    )
+    assert "not chosen" not in render_selection(select(gate, base, [forgetful]))
 
 
 def test_a_scorecard_that_is_found_has_the_name_it_has_in_this_version(

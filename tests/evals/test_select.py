@@ -77,6 +77,8 @@ def test_what_surely_harms_against_the_champion_is_not_chosen() -> None:
     assert [row.p_best for row in found.rows] == [0.0, 1.0]
     alone = select(GATE, BASE, [forgetful], champion)
     assert (alone.chosen, alone.verdict) == (None, "FAILED")
+    assert [gate.candidate for gate in found.behind_champion] == ["forgetful"]
+    assert select(GATE, BASE, [equal], champion).behind_champion == ()
 
 
 def test_the_champion_itself_can_be_chosen_again() -> None:
