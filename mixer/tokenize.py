@@ -63,7 +63,7 @@ def fit_tokenizer(
         return found
     staged = lake.stage()
     try:
-        trained = train_bpe(_sampled_texts(lake, documents, pii, sample), vocab_size, staged)
+        trained = train_bpe(_sampled_texts(lake, documents, pii, sample, progress), vocab_size, staged)
         summary = {"vocab_size": trained.vocab_size, "fingerprint": trained.fingerprint}
         return lake.commit(
             Manifest("tokenizer", id, "train_bpe", FIT_VERSION, identity, tuple(parents), summary=summary),
@@ -103,9 +103,14 @@ def token_counter(lake: Lake, tokenizer: Manifest) -> TokenCount:
 
 
 def _sampled_texts(
-    lake: Lake, documents: Mapping[str, Manifest], pii: Mapping[str, Manifest], sample: float
+    lake: Lake,
+    documents: Mapping[str, Manifest],
+    pii: Mapping[str, Manifest],
+    sample: float,
+    progress: Progress | None = None,
 ) -> Iterator[str]:
-    """The texts with all personal data masked."""
+    """The texts with all personal data masked. `progress` is of them: reading their words is most of a fit's time."""
+    total, done = sum(manifest.rows("documents") for manifest in documents.values()), 0
     for name, manifest in documents.items():
         for part, found in zip(manifest.parts("documents"), pii[name].parts("pii"), strict=True):
             table = lake.read_part(part, ["content_hash", "text"])
@@ -117,6 +122,9 @@ def _sampled_texts(
                 ):
                     if text is not None and (sample >= 1 or in_sample(content, sample)):
                         yield text
+                done += batch.num_rows
+                if progress:
+                    progress("fit the tokenizer", done, total)
 
 
 # ── the shards ──────────────────────────────────────────────────────────────────────────────────────────────────────

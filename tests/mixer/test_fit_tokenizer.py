@@ -38,5 +38,13 @@ def test_personal_data_reaches_no_vocabulary(tmp_path: Path) -> None:
 def test_asking_again_fits_nothing_again(tmp_path: Path) -> None:
     lake = Lake.open(tmp_path / "lake")
     documents = documents_of(lake, [prose(random.Random(number)) for number in range(9)])
-    first = fit_tokenizer(lake, documents, 300, 0.5)
-    assert fit_tokenizer(lake, documents, 300, 0.5) == first and first.version == 3
+    told: list[tuple[str, int, int]] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        told.append((what, done, total))
+
+    first = fit_tokenizer(lake, documents, 300, 0.5, 1, progress)
+    assert told[-1] == ("fit the tokenizer", 9, 9)
+    told.clear()
+    assert fit_tokenizer(lake, documents, 300, 0.5, 1, progress) == first and first.version == 3
+    assert not told
