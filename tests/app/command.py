@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,14 +93,3 @@ def start(
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def wait_until(process: subprocess.Popen[str], happened: Callable[[], bool], seconds: float = 120) -> bool:
-    """Wait for something to happen; False if the process ended before."""
-    deadline = time.monotonic() + seconds
-    while not happened():
-        if process.poll() is not None:
-            return happened()
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.005)
-    return True

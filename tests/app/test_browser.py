@@ -17,6 +17,7 @@ from app.server import command, surroundings
 from corpus import names
 from corpus.lake import Lake
 from quality.funnel import funnel_rows
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.browser
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--force-color-profile=srgb"]
@@ -37,21 +38,21 @@ def address(small_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with log.open("wb") as out:
         server = subprocess.Popen(command(port), env=surroundings(small_lake), cwd=folder, stdout=out, stderr=out)  # fmt: skip
     try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", log)
+        health = f"http://127.0.0.1:{port}/_stcore/health"
+        started = wait_until(lambda: answers(health), lambda: server.poll() is None)
+        assert started, f"the server did not start: {log.read_text(errors='replace')}"
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait(20)
 
 
-def wait_for(health: str, log: Path) -> None:
-    for _ in range(SECONDS * 5):
-        try:
-            urllib.request.urlopen(health, timeout=1)
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(f"the server did not start: {log.read_text(errors='replace')}")
+def answers(health: str) -> bool:
+    try:
+        urllib.request.urlopen(health, timeout=1)
+        return True
+    except OSError:
+        return False
 
 
 @pytest.fixture

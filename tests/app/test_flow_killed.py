@@ -13,6 +13,7 @@ import pytest
 
 from tests.app.artifacts import artifacts, half_done
 from tests.app.command import start, tilth
+from tests.processes import family_of, still_alive
 
 NUM_KILLS = 8
 
@@ -34,7 +35,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_lake(
             family: list[psutil.Process] = []
             wounded = kill % 2 == 0  # in every other run a worker dies too, and its part is done by another
             while process.poll() is None:
-                family = _children(process.pid) or family
+                family = family_of(process.pid) or family
                 workers = [child for child in family if _is_worker(child)]
                 if workers and not wounded:
                     wounded = True
@@ -43,8 +44,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_lake(
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(0.02)
                 with_workers += bool(workers) and process.returncode is None
-            _, alive = psutil.wait_procs(family, timeout=10)
-            assert not alive, f"kill {kill}: workers outlived their parent"
+            assert still_alive(family) == [], f"kill {kill}: workers outlived their parent"
         assert process.returncode in (0, -signal.SIGKILL), (tmp_path / "err").read_text()
         killed += process.returncode == -signal.SIGKILL
         if process.returncode == 0:
@@ -54,13 +54,6 @@ def test_a_run_killed_again_and_again_ends_with_the_same_lake(
     assert said.code == 0, said.err
     assert artifacts(lake) == artifacts(small_lake)
     assert half_done(lake) == []
-
-
-def _children(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _is_worker(process: psutil.Process) -> bool:

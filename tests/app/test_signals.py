@@ -16,26 +16,24 @@ import pytest
 
 from corpus.lake import Lake
 from corpus.run_rows import json_lines
-from tests.app.command import start, tilth, wait_until
+from tests.app.command import start, tilth
+from tests.processes import HANGS, lives, still_alive, wait_until
 
 
 def same_group(process: psutil.Process, group: int) -> bool:
     try:
-        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
-    except (ProcessLookupError, psutil.Error):
+        return os.getpgid(process.pid) == group and lives(process)
+    except ProcessLookupError:
         return False
 
 
 def signalled(command: list[object], folder: Path, begun: Callable[[], bool], number: signal.Signals) -> int:
     """The exit code of a command whose process group gets a signal, as from a terminal; no worker outlives it."""
     with start(*command, cwd=folder) as process:
-        assert wait_until(process, begun), (folder / "err").read_text()
+        assert wait_until(begun, lambda: process.poll() is None), (folder / "err").read_text()
         os.killpg(process.pid, number)
-        code = process.wait(60)
-        _, alive = psutil.wait_procs(
-            [one for one in psutil.process_iter() if same_group(one, process.pid)], timeout=10
-        )
-        assert not alive
+        code = process.wait(HANGS)
+        assert still_alive(one for one in psutil.process_iter() if same_group(one, process.pid)) == []
     said = (folder / "err").read_text()
     assert "Traceback" not in said and "the same command resumes" in said
     return code
@@ -53,9 +51,9 @@ def serves(out: Path) -> bool:
 def test_a_signal_ends_the_app_and_nothing_is_said_to_resume(tmp_path: Path) -> None:
     Lake.open(tmp_path / "lake")
     with start("app", "--port", 0, "--lake", tmp_path / "lake", cwd=tmp_path) as process:
-        assert wait_until(process, lambda: serves(tmp_path / "out"))
+        assert wait_until(lambda: serves(tmp_path / "out"), lambda: process.poll() is None)
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(HANGS) == 130
     assert (tmp_path / "err").read_text().splitlines()[-1] == "tilth: stopped by a signal"
 
 
@@ -80,7 +78,7 @@ def test_ctrl_c_at_any_publication_ends_the_work(small_lake: Path, tmp_path: Pat
     recipe, lake = small_lake.parent / "corpus" / "recipe.yaml", tmp_path / "lake"
     command = ["ingest", recipe, "--lake", lake]
     with start(*command, cwd=tmp_path, signal_at_rename=(signal.SIGINT, publication)) as process:
-        assert process.wait(60) == 130, (tmp_path / "err").read_text()
+        assert process.wait(HANGS) == 130, (tmp_path / "err").read_text()
     assert (tmp_path / "err").read_text().splitlines()[-1].endswith("the same command resumes")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 # {out} is a folder that the attacker would write into, {secret} a file he would read, {lake} the lake's folder.
 WRITES = {
     "copy": "COPY (SELECT 1) TO '{out}/a.csv'",
@@ -116,3 +118,8 @@ DEAF = {  # one function that no interrupt reaches
     "repeat by rows": "SELECT len(repeat('x', 400000000)) FROM range(8)",
     "replace": "SELECT len(regexp_replace(repeat('a', 400000000), 'a', 'bbbb', 'g'))",
 }
+
+
+def files_under(root: Path) -> dict[str, tuple[int, int]]:
+    """What no attack may change."""
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in root.rglob("*")}

@@ -6,9 +6,9 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from corpus import lease
 from corpus.lake import Lake
 from corpus.lease import STALE_SECONDS, hold_lease
 from corpus.process import is_alive
+from tests.processes import dead_pid, lives, wait_until
 
 
 @pytest.fixture
@@ -35,11 +36,21 @@ def left_by(lake: Lake, **holder: Any) -> Path:
     return path_of(lake)
 
 
-def take(lake: Lake) -> tuple[bool, list[str]]:
+def take(lake: Lake, then: Callable[[], object] = lambda: None) -> tuple[bool, list[str]]:
+    """Whether the lease was waited for, and what was said; `then` is done once it is said."""
     said: list[str] = []
-    with hold_lease(lake, "work", said.append, poll_seconds=0.01) as waited:
+
+    def say(text: str) -> None:
+        said.append(text)
+        then()
+
+    with hold_lease(lake, "work", say, poll_seconds=0.01) as waited:
         assert path_of(lake).exists()
     return waited, said
+
+
+def make_stale(path: Path) -> None:
+    os.utime(path, (time.time() - STALE_SECONDS - 5,) * 2)
 
 
 def test_a_free_lease_is_taken_without_a_word_and_given_back(lake: Lake) -> None:
@@ -54,18 +65,18 @@ def test_leases_on_different_things_do_not_wait(lake: Lake) -> None:
 
 def test_the_second_waits_until_the_first_has_ended(lake: Lake) -> None:
     order: list[str] = []
-    held = threading.Event()
+    held, waited_for = threading.Event(), threading.Event()
 
     def first() -> None:
         with hold_lease(lake, "work", pytest.fail):
             held.set()
-            time.sleep(0.3)
+            waited_for.wait()
             order.append("first ended")
 
     thread = threading.Thread(target=first)
     thread.start()
     held.wait()
-    waited, said = take(lake)
+    waited, said = take(lake, waited_for.set)
     order.append("second")
     thread.join()
     assert waited and order == ["first ended", "second"]
@@ -107,11 +118,6 @@ def test_what_another_took_is_not_given_back_for_it(lake: Lake) -> None:
 # ── the dead ──
 
 
-def dead_pid() -> int:
-    code = "import os; print(os.getpid())"
-    return int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-
-
 def test_a_dead_process_s_lease_is_taken_at_once(lake: Lake) -> None:
     left_by(lake, pid=dead_pid())
     assert take(lake) == (False, [])
@@ -128,8 +134,7 @@ def test_a_killed_process_that_nobody_buried_is_dead(lake: Lake) -> None:
         left_by(lake, pid=holder.pid, started=psutil.Process(holder.pid).create_time())
         assert is_alive(holder.pid)
         holder.kill()
-        while psutil.Process(holder.pid).status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.01)
+        assert wait_until(lambda: not lives(psutil.Process(holder.pid)))
         assert not is_alive(holder.pid)
         assert take(lake) == (False, [])
     finally:
@@ -138,14 +143,12 @@ def test_a_killed_process_that_nobody_buried_is_dead(lake: Lake) -> None:
 
 def test_another_host_s_lease_is_believed_while_it_beats(lake: Lake) -> None:
     path = left_by(lake, host="elsewhere", pid=dead_pid())
-    threading.Timer(0.2, lambda: os.utime(path, (time.time() - STALE_SECONDS - 5,) * 2)).start()
-    waited, said = take(lake)
+    waited, said = take(lake, lambda: make_stale(path))
     assert waited and "elsewhere" in said[0]
 
 
 def test_another_host_s_lease_without_a_heartbeat_is_taken(lake: Lake) -> None:
-    path = left_by(lake, host="elsewhere")
-    os.utime(path, (time.time() - STALE_SECONDS - 5,) * 2)
+    make_stale(left_by(lake, host="elsewhere"))
     assert take(lake) == (False, [])
 
 
@@ -153,7 +156,7 @@ def test_another_host_s_lease_without_a_heartbeat_is_taken(lake: Lake) -> None:
 def test_an_unreadable_lease_is_taken_when_nothing_keeps_it_fresh(lake: Lake, content: str) -> None:
     path = left_by(lake)
     path.write_text(content)
-    os.utime(path, (time.time() - STALE_SECONDS - 5,) * 2)
+    make_stale(path)
     assert take(lake) == (False, [])
 
 
@@ -161,9 +164,6 @@ def test_a_holder_keeps_its_lease_fresh(lake: Lake, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.02)
     with hold_lease(lake, "work", pytest.fail):
         os.utime(path_of(lake), (0, 0))
-        deadline = time.time() + 5
-        while path_of(lake).stat().st_mtime == 0 and time.time() < deadline:
-            time.sleep(0.01)
-        assert path_of(lake).stat().st_mtime > 0
+        assert wait_until(lambda: path_of(lake).stat().st_mtime > 0)
         path_of(lake).unlink()  # a lost lease does not stop the work
         time.sleep(0.05)

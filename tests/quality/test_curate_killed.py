@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from corpus.lake import Lake
+from tests.processes import HANGS, family_of, still_alive, wait_until
 from tests.quality.small_corpus import contents, curate_folder, holdout, prose, small_corpus, write_files
 
 HOUSE = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ def start(folder: Path, lake: Path, *how: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=HANGS)
     assert process.returncode == 0, errors
     return out.strip()
 
@@ -60,11 +61,11 @@ def committed(lake: Path) -> int:
 
 def kill_after(process: subprocess.Popen[str], lake: Path, tasks: int, delay: float) -> list[psutil.Process]:
     """Kill the parent once so many tasks are committed and workers are at it, and a moment more; returns the workers."""
-    family: list[psutil.Process] = []
-    while process.poll() is None and (committed(lake) < tasks or len(family) < 2):
-        time.sleep(0.002)
-        family = psutil.Process(process.pid).children(recursive=True)
+    wait_until(
+        lambda: committed(lake) >= tasks and len(family_of(process.pid)) >= 2, lambda: process.poll() is None
+    )
     time.sleep(delay)
+    family = family_of(process.pid)
     process.kill()
     process.communicate()
     return family
@@ -82,8 +83,7 @@ def test_killed_again_and_again_it_ends_as_if_it_never_was(
         family = kill_after(
             process, lake, committed(lake) + draw.randrange(1, total // 3), draw.random() * 0.02
         )
-        _, alive = psutil.wait_procs(family, timeout=10)
-        assert alive == [], f"kill {kill}: workers went on"
+        assert still_alive(family) == [], f"kill {kill}: workers went on"
         done = committed(lake)
         time.sleep(0.1)
         assert committed(lake) == done, f"kill {kill}: something was published afterwards"
@@ -128,7 +128,7 @@ def test_killed_at_each_step_it_ends_as_if_it_never_was(
     lake = tmp_path / "lake"
     for when, pattern, number in MOMENTS:
         process = start(folder, lake, when, pattern, str(number))
-        process.communicate(timeout=120)
+        process.communicate(timeout=HANGS)
         assert process.returncode == -9, f"{when} {pattern}: it was not killed"
         copy = tmp_path / "copy"
         shutil.copytree(lake, copy)

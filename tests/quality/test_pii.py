@@ -5,8 +5,6 @@ All numbers are invented or published as test numbers (card networks, the IBAN r
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,6 +15,7 @@ from corpus.errors import UnknownName
 from corpus.schema import OPERATORS, OWN_FIELDS, PII_TYPES
 from quality.pii import PRIORITY, Pii, PiiSpan, mask
 from quality.pii_candidates import KINDS, find_candidates
+from tests.growth import LINEAR, growth
 
 EXAMPLES = {
     "email": ["jo.o'neil+news@mail.example.org", "müller@bücher.example"],
@@ -256,15 +255,4 @@ def test_candidates_and_what_they_span_grow_with_the_text_only(unit: str) -> Non
 
 @pytest.mark.parametrize("unit", ["a@", "x" * 64 + "@", "jo@ex.org,", "AB12 ", "4111111111111111 "])
 def test_time_grows_with_the_text_only(unit: str) -> None:
-    """Eight times the text: 8 if linear, 64 if quadratic."""
-
-    def seconds(size: int) -> float:
-        text, best = unit * (size // len(unit)), float("inf")
-        for _ in range(3):
-            begun = time.process_time()
-            PII.find(text)
-            best = min(best, time.process_time() - begun)
-        return best
-
-    seconds(1000)
-    assert seconds(80_000) < 32 * max(seconds(10_000), 0.001)
+    assert growth(lambda size: PII.find(unit * (size // len(unit))), 8000) < LINEAR

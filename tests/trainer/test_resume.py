@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import signal
-import time
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from killed_run import KILLS, child
 
 from corpus.run_rows import checkpoint_rows
+from tests.processes import HANGS, wait_until
 from trainer.checkpoint import read_checkpoints
 
 HERE = Path(__file__).parent
@@ -39,7 +39,7 @@ def run_child(context: Any, *arguments: Any) -> Any:
 
 
 def finish(process: Any) -> int:
-    process.join(60)
+    process.join(HANGS)
     assert process.exitcode is not None, "the child hangs"
     return process.exitcode
 
@@ -115,9 +115,8 @@ def test_killed_from_outside_at_any_moment_the_run_ends_with_the_same_bits(
     path = folder / "metrics.jsonl"
     for size in (3_000, 12_000):
         process = run_child(processes, folder, model_folder, None, 0.05)
-        before = path.stat().st_size if path.exists() else 0
-        while process.is_alive() and (not path.exists() or path.stat().st_size < before + size):
-            time.sleep(0.01)
+        enough = size + (path.stat().st_size if path.exists() else 0)
+        wait_until(lambda enough=enough: path.exists() and path.stat().st_size >= enough, process.is_alive)
         process.kill()
         assert finish(process) == -signal.SIGKILL
     assert finish(run_child(processes, folder, model_folder, None, 0)) == 0

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -253,10 +252,12 @@ def test_a_second_process_waits_and_finds_it_done(done: tuple[Path, RunResult]):
     said: list[str] = []
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        release = threading.Timer(0.3, lambda: fcntl.flock(file, fcntl.LOCK_UN))
-        release.start()
-        assert run_toy(folder, say=said.append) == result
-        release.join()
+
+        def let_go(text: str) -> None:
+            said.append(text)
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+        assert run_toy(folder, say=let_go) == result
     assert len(said) == 1
     assert "waiting" in said[0]
 
