@@ -1,4 +1,4 @@
-"""What every test gets: one thread per library, no network, one Hypothesis profile, and a Chromium where there is one."""
+"""What every test gets: one thread per library, no network, one Hypothesis profile; a lake, and a Chromium where there is one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from app.doctor import find_browser
+
+if TYPE_CHECKING:
+    from corpus.lake import Lake
 
 # Two xdist workers share two cores: libraries that start a thread per core would fight. Set before any of them is imported.
 for _library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "RAYON"):
@@ -51,6 +55,14 @@ def _is_here(host: str) -> bool:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A lake that holds nothing yet."""
+    from corpus.lake import Lake
+
+    return Lake.open(tmp_path / "lake")
 
 
 @pytest.fixture(scope="session")

@@ -46,11 +46,6 @@ def recipe(tmp_path: Path) -> Path:
     return tmp_path / "recipe.yaml"
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path / "lake")
-
-
 def curated(lake: Lake, recipe: Path, *sets: str) -> Work:
     return run_recipe(work_on(lake, recipe, *sets), "curate")
 

@@ -47,11 +47,6 @@ def write_model(folder: Path) -> None:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path / "lake")
-
-
-@pytest.fixture
 def fingerprint(corpus: Path, lake: Lake) -> Fingerprint:
     def fingerprint(*sets: str, sample: float = 1.0) -> str:
         loaded = load_recipe(corpus / "recipe.yaml", sets)

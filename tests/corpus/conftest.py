@@ -1,4 +1,4 @@
-"""What tests of the corpus share: files that are read as a source would be, an empty lake, and one with a story."""
+"""What tests of the corpus share: files that are read as a source would be, small groups, and a lake with a story."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from corpus import ingest
 from corpus.files import list_files
-from corpus.lake import Lake
 from corpus.readers import REASONS, Reading, Record, Reject, read_records
 from tests.corpus.lakes import Story, build_story
 
@@ -41,11 +40,6 @@ def read(tmp_path: Path, items_of: ItemsOf) -> Callable[..., list[Any]]:
         return [item.text if isinstance(item, Record) else (item.position, item.reason) for item in items]
 
     return read
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path / "lake")
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +14,7 @@ from corpus import facts
 from corpus.errors import LakeError
 from corpus.facts import FILE_KEY, file_names, read_facts, write_changes, write_facts
 from corpus.lake import Lake
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path)
+from tests.corpus.together import run_together
 
 
 def said(lake: Lake, dataset: str = "d") -> list[Any]:
@@ -88,14 +82,7 @@ def test_nothing_said_is_no_rows(lake: Lake) -> None:
 
 
 def test_many_may_speak_of_one_subject_at_once(lake: Lake) -> None:
-    threads = [
-        threading.Thread(target=write_facts, args=(lake, "d", [{"say": number % 2}], "x"))
-        for number in range(12)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together(12, lambda number: write_facts(lake, "d", [{"say": number % 2}], "x"))
     words = said(lake)
     assert set(words) == {0, 1} and all(one != two for one, two in pairwise(words))
 
@@ -131,10 +118,6 @@ def test_many_may_change_one_subject_at_once(lake: Lake) -> None:
         rows = [{"of": of, "say": number} for of in range(3)] + [{"of": 10 + number, "say": 0}]
         write_changes(lake, "d", rows, ("of",), "x")
 
-    threads = [threading.Thread(target=change, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together(8, change)
     found = {row["of"]: row["say"] for row in read_facts(lake, "d")}
     assert found.keys() == {0, 1, 2, *range(10, 18)} and found[0] == found[1] == found[2]

@@ -1,84 +1,21 @@
-"""The lake: what is committed is found, whole and unchanged; what is not committed does not exist."""
+"""The lake: what is committed is found, whole and unchanged, also where many commit it; what is not committed does not exist."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from corpus import lake as lake_module
 from corpus import part as part_module
-from corpus import process
 from corpus.errors import LakeError, UnknownName
-from corpus.lake import FileEntry, Lake, Manifest, artifact_id
-from corpus.part import Part
-from corpus.process import stamp
-from corpus.schema import DATASETS
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=8,
-)
-IDS = st.text("0123456789abcdef", min_size=1, max_size=4)
-PARTS = st.builds(Part, st.just("rejects"), IDS, st.integers(0), st.integers(0), IDS, IDS)
-TREES = st.dictionaries(st.text(max_size=4), JSON, max_size=3)
-MANIFESTS = st.builds(
-    Manifest, st.text(max_size=4), IDS, st.text(max_size=4), st.integers(), TREES,
-    st.lists(st.tuples(st.text(max_size=4), IDS), max_size=3).map(tuple),
-    st.dictionaries(st.text(max_size=4), st.lists(PARTS, max_size=2).map(tuple), max_size=2),
-    st.dictionaries(st.text(max_size=4), st.builds(FileEntry, st.integers(0), IDS), max_size=2), TREES,
-)  # fmt: skip
-
-
-def rejects(count: int = 3) -> pa.Table:
-    rows = [
-        {"source": "s", "file_hash": "f", "occurrence": 0, "position": i, "reason": "r"} for i in range(count)
-    ]
-    return pa.Table.from_pylist(rows, schema=DATASETS["rejects"])
-
-
-def manifest(lake: Lake, **identity: Any) -> Manifest:
-    id = artifact_id("documents", "ingest", 1, identity, [])
-    found = lake.write_part("rejects", f"{id}-0", rejects())
-    return Manifest("documents", id, "ingest", 1, identity, (), {"rejects": (found,)})
-
-
-def every_file(lake: Lake) -> list[str]:
-    return sorted(path.relative_to(lake.root).as_posix() for path in lake.root.rglob("*") if path.is_file())
-
-
-# ── identity ──
-
-
-@given(MANIFESTS)
-def test_manifest_to_json_and_back_is_the_identity(manifest: Manifest) -> None:
-    assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
-
-
-@given(TREES, st.lists(st.tuples(st.text(max_size=3), IDS), max_size=3))
-def test_an_id_is_of_kind_operator_version_identity_and_parents(
-    identity: dict[str, Any], parents: list[tuple[str, str]]
-) -> None:
-    id = artifact_id("k", "o", 1, identity, parents)
-    assert id == artifact_id("k", "o", 1, dict(reversed(identity.items())), parents)
-    others = [
-        artifact_id("x", "o", 1, identity, parents), artifact_id("k", "x", 1, identity, parents), artifact_id("k", "o", 2, identity, parents),
-        artifact_id("k", "o", 1, {**identity, "a new key": 0}, parents), artifact_id("k", "o", 1, identity, [*parents, ("x", "y")]),
-    ]  # fmt: skip
-    assert len({id, *others}) == 6
+from corpus.lake import Lake, Manifest
+from tests.corpus.small_artifact import every_file, manifest, rejects
+from tests.corpus.together import run_together
 
 
 def test_what_is_committed_is_what_is_found(lake: Lake) -> None:
@@ -164,130 +101,20 @@ def test_of_many_creators_one_wins_and_readers_see_it_whole(lake: Lake) -> None:
     assert len(won) == 1 and json.loads((lake.root / "one.json").read_text()) == {"by": won[0]}
 
 
-def run_together(count: int, work: Callable[[int], Any]) -> None:
-    errors: list[BaseException] = []
-    barrier = threading.Barrier(count)
-
-    def one(number: int) -> None:
-        try:
-            barrier.wait()
-            work(number)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+def test_what_is_not_there_is_an_unknown_name(lake: Lake) -> None:
+    assert lake.find("snapshot", "0" * 32) is None and lake.artifacts("snapshot") == []
+    with pytest.raises(UnknownName, match="tilth ls snapshot"):
+        lake.get("snapshot", "0" * 32)
 
 
-# ── opening ──
+def test_a_column_can_be_read_as_a_dictionary(lake: Lake) -> None:
+    written = lake.write_part("rejects", "k", rejects(20_000))
+    table = lake.read_part(written, ["reason", "position"], dictionary=["reason"])
+    assert pa.types.is_dictionary(table.schema.field("reason").type)
+    assert table["reason"].cast(pa.string()).equals(rejects(20_000)["reason"])
 
 
-def test_opening_twice_is_opening_once(tmp_path: Path) -> None:
-    assert (
-        Lake.open(tmp_path / "new" / "lake").root == Lake.open(tmp_path / "new" / "lake", create=False).root
-    )
-
-
-def test_an_empty_folder_is_read_as_a_lake_that_holds_nothing_yet(tmp_path: Path) -> None:
-    assert Lake.open(tmp_path, create=False).artifacts("snapshot") == []
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(UnknownName, match="there is no lake"):
-        Lake.open(tmp_path / "nowhere", create=False)
-
-
-def test_many_may_make_one_lake_at_once(tmp_path: Path) -> None:
-    for attempt in range(20):
-        run_together(
-            6, lambda number, root=tmp_path / str(attempt): Lake.open(root).commit_task("k", str(number), {})
-        )
-        lake = Lake.open(tmp_path / str(attempt), create=False)
-        assert all(lake.task("k", str(number)) for number in range(6))
-
-
-def test_a_maker_that_was_killed_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / f".format.json.{stamp()}.tmp").write_text("{")
-    assert Lake.open(tmp_path).root == tmp_path
-
-
-def test_a_lake_is_not_made_where_other_things_are(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(LakeError, match="holds other things"):
-        Lake.open(tmp_path)
-    with pytest.raises(LakeError, match="is a file"):
-        Lake.open(tmp_path / "thesis.tex")
-    assert os.listdir(tmp_path) == ["thesis.tex"]
-
-
-@pytest.mark.parametrize("name", [r"a\b", r"a\[b", r"a*b\c", os.fsdecode(b"caf\xe9")])
-@pytest.mark.parametrize("create", [True, False])
-def test_a_path_that_sql_cannot_read_is_refused_before_anything_is_made(
-    tmp_path: Path, name: str, create: bool
-) -> None:
-    (tmp_path / "link").symlink_to(tmp_path / name)
-    for root in (tmp_path / name, tmp_path / name / "lake", tmp_path / "link" / "lake"):
-        with pytest.raises(LakeError, match="backslash or a byte that is not UTF-8") as caught:
-            Lake.open(root, create)
-        str(caught.value).encode()  # it can be shown
-    assert os.listdir(tmp_path) == ["link"]
-
-
-def test_a_reader_makes_no_lake(tmp_path: Path) -> None:
-    with pytest.raises(UnknownName, match="no lake"):
-        Lake.open(tmp_path / "lake", create=False)
-    assert not (tmp_path / "lake").exists()
-
-
-def test_a_url_is_refused_by_name() -> None:
-    with pytest.raises(LakeError, match="s3://bucket/lake"):
-        Lake.open("s3://bucket/lake")
-
-
-@pytest.mark.parametrize("content", ['{"format": 99}', '{"format": [1]}', "{}", "[]", "{", "", "\xff"])
-def test_an_unknown_format_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "format.json").write_text(content, "latin-1")
-    for create in (True, False):
-        with pytest.raises(LakeError, match="format"):
-            Lake.open(tmp_path, create)
-
-
-# ── damage ──
-
-DAMAGE: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "not an object": lambda tree: [tree],
-    "a key is gone": lambda tree: {key: value for key, value in tree.items() if key != "parents"},
-    "a part without a hash": lambda tree: {
-        **tree,
-        "datasets": {"rejects": [{"dataset": "rejects", "key": "k"}]},
-    },
-    "parents of another form": lambda tree: {**tree, "parents": ["documents"]},
-    "files of another form": lambda tree: {**tree, "files": {"a": 5}},
-    "another format": lambda tree: {**tree, "format": 2},
-    "no format": lambda tree: {key: value for key, value in tree.items() if key != "format"},
-    "another artifact's": lambda tree: {**tree, "id": "0" * 32},
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_manifest_is_a_lake_error_that_names_it(lake: Lake, damage: str) -> None:
-    made = lake.commit(manifest(lake))
-    path = lake.folder("documents", made.id) / "manifest.json"
-    path.write_text(json.dumps(DAMAGE[damage](json.loads(path.read_text()))))
-    with pytest.raises(LakeError, match=made.id):
-        lake.find("documents", made.id)
-
-
-def test_a_manifest_cut_short_anywhere_is_a_lake_error(lake: Lake) -> None:
-    made = lake.commit(manifest(lake))
-    path = lake.folder("documents", made.id) / "manifest.json"
-    whole = path.read_bytes()
-    for size in range(0, len(whole) - 1, 37):
-        path.write_bytes(whole[:size])
-        with pytest.raises(LakeError, match="damaged"):
-            lake.get("documents", made.id)
+# ── what went wrong ──
 
 
 def test_an_artifact_whose_manifest_was_deleted_is_made_again(lake: Lake) -> None:
@@ -363,19 +190,6 @@ def test_no_flipped_bit_gives_other_rows(lake: Lake, dataset: str) -> None:
         assert read.equals(whole)
 
 
-def test_a_column_can_be_read_as_a_dictionary(lake: Lake) -> None:
-    written = lake.write_part("rejects", "k", rejects(20_000))
-    table = lake.read_part(written, ["reason", "position"], dictionary=["reason"])
-    assert pa.types.is_dictionary(table.schema.field("reason").type)
-    assert table["reason"].cast(pa.string()).equals(rejects(20_000)["reason"])
-
-
-def test_what_is_not_there_is_an_unknown_name(lake: Lake) -> None:
-    assert lake.find("snapshot", "0" * 32) is None and lake.artifacts("snapshot") == []
-    with pytest.raises(UnknownName, match="tilth ls snapshot"):
-        lake.get("snapshot", "0" * 32)
-
-
 def test_a_disk_error_while_committing_is_clear_and_commits_nothing(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,51 +206,3 @@ def test_a_disk_error_while_committing_is_clear_and_commits_nothing(
     monkeypatch.undo()
     assert lake.find("documents", wanted.id) is None and lake.task("k", "k") is None
     assert [name for name in every_file(lake) if ".tmp" in name or ".staging" in name] == []
-
-
-# ── sweeping ──
-
-
-def test_sweeping_takes_what_the_dead_left_and_nothing_else(lake: Lake) -> None:
-    made = lake.commit(manifest(lake))
-    kept = every_file(lake)
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
-    )
-    theirs = stamp().replace(str(os.getpid()), dead.stdout.strip(), 1)
-    for folder in (lake.root / ".staging", lake.root / ".scratch"):
-        (folder / theirs).mkdir(parents=True)
-        (folder / theirs / "file").write_text("left")
-    (lake.root / "rejects" / "parts" / f".k.parquet.{theirs}.tmp").write_text("left")
-    mine, foreign = lake.stage(), lake.root / ".staging" / "1-00000000-0123456789ab"
-    foreign.mkdir()
-    (lake.root / "rejects" / "parts" / ".notes.tmp").write_text("somebody's own")
-    lake.sweep()
-    assert mine.is_dir() and foreign.is_dir()
-    assert every_file(lake) == sorted([*kept, "rejects/parts/.notes.tmp"])
-    assert lake.get("documents", made.id) == made
-
-
-def test_sweeping_leaves_what_a_living_process_made_long_ago(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine = lake.scratch()
-    lake.sweep(older_than_seconds=-1)
-    assert mine.is_dir()  # a fold may take days, in which it touches its folder once
-    long_before = time.time() - 100_000
-    os.utime(mine, (long_before,) * 2)
-    lake.sweep()
-    assert not mine.exists()  # made before this process was: by another of the same number
-    mine = lake.scratch()
-    os.utime(mine, (long_before,) * 2)
-    monkeypatch.setattr(process, "_start_time", lambda pid: long_before - 1)
-    lake.sweep()
-    assert mine.is_dir()
-
-
-def test_sweeping_takes_what_anyone_left_long_ago(lake: Lake) -> None:
-    foreign = lake.root / ".staging" / "1-00000000-0123456789ab"
-    foreign.mkdir(parents=True)
-    os.utime(foreign, (time.time() - 100_000,) * 2)
-    lake.sweep()
-    assert not foreign.exists()

@@ -19,12 +19,8 @@ from corpus import lease
 from corpus.lake import Lake
 from corpus.lease import STALE_SECONDS, hold_lease
 from corpus.process import is_alive
+from tests.corpus.together import run_together
 from tests.processes import dead_pid, lives, wait_until
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path)
 
 
 def path_of(lake: Lake) -> Path:
@@ -95,11 +91,7 @@ def test_of_many_one_holds_at_a_time_also_when_a_dead_one_is_found(lake: Lake) -
             time.sleep(0.01)
             inside.remove(number)
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together(8, one)
     assert most == [1] * 8
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -31,11 +29,7 @@ from corpus.names import (
     resolve,
     versions,
 )
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path)
+from tests.corpus.together import run_together
 
 
 def make(lake: Lake, kind: str, id: str) -> str:
@@ -69,14 +63,12 @@ def test_a_fingerprint_keeps_its_version_and_a_new_one_claims_the_next(fingerpri
 
 def test_many_claim_at_once_and_every_fingerprint_has_one_version(lake: Lake) -> None:
     found: list[tuple[str, int]] = []
-    threads = [
-        threading.Thread(target=lambda f=f: found.append((f, claim(lake, "legal", f, {}).version)))  # type: ignore[misc]
-        for f in "abcabcabc"
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+
+    def claim_one(number: int) -> None:
+        fingerprint = "abc"[number % 3]
+        found.append((fingerprint, claim(lake, "legal", fingerprint, {}).version))
+
+    run_together(9, claim_one)
     assert len(found) == 9 and len(set(found)) == 3
     assert sorted(version for _, version in set(found)) == [1, 2, 3]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -27,11 +26,6 @@ EDITS: dict[str, list[dict[str, Any]]] = {
     "c4_lines": [{}, {"cuts": [{"start": 0, "end": 9, "reason": "policy"}]}, {}, {}, {}],
 }
 KEPT = [True, True, True, True, False]
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path)
 
 
 def commit(lake: Lake, dataset: str, source: str, rows: list[dict[str, Any]]) -> tuple[str, tuple[Part, ...]]:

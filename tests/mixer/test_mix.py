@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from corpus.lake import Lake, Manifest
 from mixer.mix import mix, open_plan
 from mixer.static import Mixture
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake.open(tmp_path / "lake")
 
 
 def shards(lake: Lake) -> Manifest:
