@@ -22,7 +22,7 @@ from corpus.part import staging_path
 from corpus.process import is_alive, this_process
 
 HEARTBEAT_SECONDS = 5
-STALE_SECONDS = 60  # another host's lease without a heartbeat for this long is taken
+STALE_SECONDS = 60  # a lease without a heartbeat for this long is taken
 
 
 @contextmanager
@@ -62,9 +62,13 @@ def _holder() -> dict[str, Any]:
 
 
 def _is_dead(path: Path, holder: dict[str, Any]) -> bool:
-    """A process of this host is asked for; another's heartbeat is the file's mtime."""
-    if holder.get("host") == platform.node() and "pid" in holder:
-        return not is_alive(holder["pid"], holder.get("started"))
+    """No heartbeat (the file's mtime) for long; of this host also a process that is gone.
+
+    A living process need not be the holder any more: it may hold the lease in the lake that this one was copied from.
+    """
+    here = holder.get("host") == platform.node() and "pid" in holder
+    if here and not is_alive(holder["pid"], holder.get("started")):
+        return True
     try:
         return time.time() - path.stat().st_mtime > STALE_SECONDS
     except FileNotFoundError:

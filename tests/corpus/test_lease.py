@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 import threading
 import time
@@ -137,6 +138,16 @@ def test_another_host_s_lease_is_believed_while_it_beats(lake: Lake) -> None:
     path = left_by(lake, host="elsewhere", pid=dead_pid())
     waited, said = take(lake, lambda: make_stale(path))
     assert waited and "elsewhere" in said[0]
+
+
+def test_a_lease_that_was_copied_with_its_lake_is_taken_though_the_process_lives(
+    lake: Lake, tmp_path: Path
+) -> None:
+    with hold_lease(lake, "work", pytest.fail):
+        shutil.copytree(lake.root, tmp_path / "copy")
+    copy = Lake.open(tmp_path / "copy", create=False)
+    waited, said = take(copy, lambda: make_stale(path_of(copy)))
+    assert waited and str(os.getpid()) in said[0]
 
 
 def test_another_host_s_lease_without_a_heartbeat_is_taken(lake: Lake) -> None:
