@@ -10,9 +10,10 @@ from typing import Any
 
 from corpus.catalog import Source
 from corpus.config import build_section
-from corpus.holdout import Holdout, freeze
+from corpus.holdout import Holdout, freeze, held_out_rows
 from corpus.ingest import ingest, scan
 from corpus.lake import Lake, Manifest
+from corpus.snapshot import kept_texts, snapshot_parts
 from quality.curate import Curated, curate
 from quality.curation import Curation
 
@@ -219,6 +220,16 @@ def kept_documents(lake: Lake, snapshot: Manifest) -> dict[str, list[str]]:
         if decision["kept"]:
             kept[document["source"]].append(document["text"])
     return kept
+
+
+def trained_texts(lake: Lake, snapshot: Manifest) -> list[str]:
+    """The texts of what was kept, edited."""
+    return [text for part in snapshot_parts(lake, snapshot) for _, text in kept_texts(lake, part)]
+
+
+def unedited_held_out(lake: Lake, snapshot: Manifest, held: Manifest) -> list[str]:
+    ids = set(held_out_rows(lake, held)["doc_id"].to_pylist())
+    return [row["text"] for row in documents_of(lake, snapshot) if row["doc_id"] in ids]
 
 
 def contents(lake: Lake) -> dict[str, bytes]:

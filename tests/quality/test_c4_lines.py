@@ -6,13 +6,12 @@ import pickle
 import re
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.schema import OPERATORS
 from quality.c4_lines import POLICY, C4Lines
+from tests.quality.text_rows import measure_texts
 
 CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 PIECES = [
@@ -79,21 +78,6 @@ def reference_counts(operator: C4Lines, text: str) -> tuple[int, int]:
     return lorem_ipsum, curly_brackets
 
 
-def measured(operator: C4Lines, *texts: str | None) -> list[dict[str, Any]]:
-    batch = pa.record_batch(
-        {
-            "doc_id": pa.array(list(map(str, range(len(texts)))), pa.string()),
-            "text": pa.array(texts, pa.large_string()),
-        }
-    )
-    result = operator(batch)
-    assert result.schema == OPERATORS["c4_lines"]
-    assert result["doc_id"].equals(batch["doc_id"])
-    result.validate(full=True)
-    rows: list[dict[str, Any]] = result.to_pylist()
-    return rows
-
-
 def without(text: str, cuts: list[dict[str, Any]]) -> str:
     raw, at, kept = text.encode(), 0, b""
     for cut in cuts:
@@ -104,13 +88,13 @@ def without(text: str, cuts: list[dict[str, Any]]) -> str:
 @pytest.fixture(scope="module", autouse=True)
 def _compiled() -> None:
     """Compile before hypothesis watches: under its tracing that takes four times as long."""
-    measured(C4Lines(terminal_punct=True), "x")
+    measure_texts(C4Lines(terminal_punct=True), "x")
 
 
 @settings(max_examples=500, deadline=None)
 @given(OPERATORS_TRIED, TEXTS)
 def test_cuts_are_datatroves_by_the_slow_reference(operator: C4Lines, text: str) -> None:
-    (row,) = measured(operator, text)
+    (row,) = measure_texts(operator, text)
     assert row["cuts"] == reference_cuts(operator, text)
     found = (row["num_lorem_ipsum_after_cuts"], row["num_curly_brackets_after_cuts"])
     assert found == reference_counts(operator, text)
@@ -132,7 +116,7 @@ def test_what_c4_drops_for_is_counted_in_lines_not_yet_cut(
     line: str, lorem_ipsum: int, curly_brackets: int
 ) -> None:
     for text in (line, f"First a line that stays.\n{line}\n"):
-        (row,) = measured(C4Lines(), text)
+        (row,) = measure_texts(C4Lines(), text)
         assert row["num_lorem_ipsum_after_cuts"] == lorem_ipsum
         assert row["num_curly_brackets_after_cuts"] == curly_brackets
 
@@ -142,9 +126,9 @@ def test_what_c4_drops_for_is_counted_in_lines_not_yet_cut(
 def test_cutting_what_was_cut_changes_nothing_and_neighbours_neither(
     operator: C4Lines, texts: list[str]
 ) -> None:
-    rows = measured(operator, *texts)
+    rows = measure_texts(operator, *texts)
     edited = [without(text, row["cuts"]) for text, row in zip(texts, rows, strict=True)]
-    for text, row, left, again in zip(texts, rows, edited, measured(operator, *edited), strict=True):
+    for text, row, left, again in zip(texts, rows, edited, measure_texts(operator, *edited), strict=True):
         assert again["cuts"] == []
         assert again["num_sentences_after_cuts"] == row["num_sentences_after_cuts"]
         for name in ("num_lorem_ipsum_after_cuts", "num_curly_brackets_after_cuts"):
@@ -171,24 +155,24 @@ def test_cutting_what_was_cut_changes_nothing_and_neighbours_neither(
 )
 def test_sentences_by_example(line: str, sentences: int) -> None:
     operator = C4Lines(min_words_per_line=0)
-    assert measured(operator, line)[0]["num_sentences_after_cuts"] == sentences
-    assert measured(operator, f"{line}\n\n{line}\n")[0]["num_sentences_after_cuts"] == 2 * sentences
+    assert measure_texts(operator, line)[0]["num_sentences_after_cuts"] == sentences
+    assert measure_texts(operator, f"{line}\n\n{line}\n")[0]["num_sentences_after_cuts"] == 2 * sentences
 
 
 def test_blank_lines_stay_and_the_newline_goes_with_its_line() -> None:
     text = "Menu\n\nA first line to keep.\nLogin\nThe end of the text is here"
-    (row,) = measured(C4Lines(), text)
+    (row,) = measure_texts(C4Lines(), text)
     assert without(text, row["cuts"]) == "\nA first line to keep.\nThe end of the text is here"
     assert [cut["reason"] for cut in row["cuts"]] == ["too_few_words", "too_few_words"]
 
 
 def test_an_erased_text_reads_as_empty() -> None:
-    for row in measured(C4Lines(), None, ""):
-        assert list(row.values())[1:] == [0, 0, 0, 0.0, []]
+    for row in measure_texts(C4Lines(), None, ""):
+        assert list(row.values()) == [0, 0, 0, 0.0, []]
 
 
 def test_more_cuts_than_the_first_buffer_holds() -> None:
-    (row,) = measured(C4Lines(), "ab\n" * 1000)
+    (row,) = measure_texts(C4Lines(), "ab\n" * 1000)
     assert [(cut["start"], cut["end"]) for cut in row["cuts"]] == [(3 * i, 3 * i + 3) for i in range(1000)]
 
 

@@ -30,26 +30,8 @@ from tests.quality.small_corpus import (
     prose,
     read_sources,
     rows_of,
-    small_corpus,
     write_files,
 )
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("explain")
-    write_files(folder, small_corpus())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def lake(folder: Path) -> Lake:
-    return Lake.open(folder / "lake")
-
-
-@pytest.fixture(scope="module")
-def snapshot(lake: Lake, folder: Path) -> Manifest:
-    return curate_folder(lake, folder, held=holdout()).snapshot
 
 
 def inputs_of(lake: Lake, snapshot: Manifest) -> list[SourceInput]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pickle
 import unicodedata
-from typing import Any
+from functools import partial
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.schema import OPERATORS
 from quality.characters import sentence_terminals
 from quality.heuristics import STOP_WORDS, Heuristics
 from quality.words import split_words
+from tests.quality.text_rows import measure_texts, neighbours_change_nothing
 
 PIECES = [
     *STOP_WORDS, "The", "words", "e.g.", "हिन्दी", "中文。", "x" * 40, "...", "....", "......", "…", "#", "##", "-", "•", "{", "}",
@@ -67,14 +67,7 @@ def reference(text: str) -> dict[str, float]:
     }
 
 
-def batch_of(texts: list[str | None]) -> pa.RecordBatch:
-    ids = [f"{i:032x}" for i in range(len(texts))]
-    return pa.record_batch({"doc_id": pa.array(ids), "text": pa.array(texts, pa.large_string())})
-
-
-def measured(*texts: str | None) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = Heuristics()(batch_of(list(texts))).drop_columns(["doc_id"]).to_pylist()
-    return rows
+measured = partial(measure_texts, Heuristics())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,11 +85,8 @@ def test_signals_are_datatroves_by_the_slow_reference(text: str) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(TEXTS, max_size=5), st.integers(0, 5))
 def test_rows_ids_and_order_stay_and_neighbours_change_nothing(texts: list[str], cut: int) -> None:
-    whole = Heuristics()(batch_of(list(texts)))
-    assert whole.schema == OPERATORS["heuristics"]
-    assert whole["doc_id"].to_pylist() == batch_of(list(texts))["doc_id"].to_pylist()
-    assert whole.drop_columns(["doc_id"]).to_pylist() == [reference(text) for text in texts]
-    assert Heuristics()(batch_of(list(texts)).slice(cut)).equals(whole.slice(cut))
+    assert measured(*texts) == [reference(text) for text in texts]
+    assert neighbours_change_nothing(Heuristics(), texts, cut)
 
 
 def test_an_erased_text_reads_as_empty() -> None:

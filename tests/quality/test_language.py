@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pickle
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.schema import OPERATORS
 from quality.language import MIN_BYTES, SAMPLE_BYTES, Language, sample
+from tests.quality.text_rows import measure_texts
 
 SENTENCES = {
     "en": "The court held that the tenant had no right to remain in the building after the lease had ended.",
@@ -25,11 +24,7 @@ SENTENCES = {
 
 
 def judged(operator: Language, *texts: str | None) -> list[tuple[str, float]]:
-    ids = pa.array([str(i) for i in range(len(texts))], pa.string())
-    result = operator(pa.record_batch({"doc_id": ids, "text": pa.array(texts, pa.large_string())}))
-    assert result.schema == OPERATORS["language"]
-    assert result["doc_id"].equals(ids)
-    return list(zip(result["language"].to_pylist(), result["language_score"].to_pylist(), strict=True))
+    return [(row["language"], row["language_score"]) for row in measure_texts(operator, *texts)]
 
 
 @pytest.mark.parametrize("language", SENTENCES)

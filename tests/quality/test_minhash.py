@@ -13,6 +13,7 @@ import quality.minhash
 from corpus.schema import OPERATORS
 from quality.minhash import SEED, MinHash, signatures
 from quality.shingles import shingle_hashes
+from tests.quality.text_rows import batch_of
 
 TEXTS = st.one_of(
     st.text(st.sampled_from("ab ΣİΔहिन्दी\u0301é,."), max_size=60),
@@ -23,11 +24,6 @@ TEXTS = st.one_of(
         max_size=120,
     ).map(" ".join),
 )
-
-
-def batch(texts: list[str | None]) -> pa.RecordBatch:
-    ids = [f"{i:032x}" for i in range(len(texts))]
-    return pa.record_batch([pa.array(ids), pa.array(texts, pa.large_string())], names=["doc_id", "text"])
 
 
 def of_datasketch(text: str | None, operator: MinHash) -> list[int]:
@@ -48,18 +44,18 @@ def of_datasketch(text: str | None, operator: MinHash) -> list[int]:
 )
 def test_signatures_equal_datasketch_to_the_bit(texts: list[str | None], settings_: tuple[int, int]) -> None:
     operator = MinHash(*settings_)
-    rows = operator(batch([*texts])).column("signature").to_pylist()
+    rows = operator(batch_of(texts)).column("signature").to_pylist()
     assert rows == [of_datasketch(text, operator) for text in texts]
 
 
 @pytest.mark.parametrize("num_words", [0, 1, 4, 5, 46, 51, 52, 53, 4099, 4100, 4101, 8300])
 def test_signatures_equal_datasketch_at_every_length_the_kernel_tells_apart(num_words: int) -> None:
     text = " ".join(f"w{i * 7919 % 5003}" for i in range(num_words))
-    assert MinHash()(batch([text])).column("signature")[0].as_py() == of_datasketch(text, MinHash())
+    assert MinHash()(batch_of([text])).column("signature")[0].as_py() == of_datasketch(text, MinHash())
 
 
 def test_result_has_the_schema_and_keeps_rows_and_order() -> None:
-    given_ = batch(["a b c d e f", "", None, "one"])
+    given_ = batch_of(["a b c d e f", "", None, "one"])
     result = MinHash()(given_)
     assert result.schema == OPERATORS["minhash"]
     assert result.column("doc_id").equals(given_.column("doc_id"))
@@ -70,11 +66,11 @@ def test_result_has_the_schema_and_keeps_rows_and_order() -> None:
 
 def test_slices_of_a_batch_and_of_its_text_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [" ".join(f"w{i * j % 17}" for i in range(j * 3)) for j in range(40)]
-    whole = MinHash()(batch([*texts]))
-    pieces = [MinHash()(batch([*texts]).slice(start, 7)) for start in range(0, 40, 7)]
+    whole = MinHash()(batch_of(texts))
+    pieces = [MinHash()(batch_of(texts).slice(start, 7)) for start in range(0, 40, 7)]
     assert pa.Table.from_batches(pieces).combine_chunks().to_batches()[0].equals(whole)
     monkeypatch.setattr(quality.minhash, "_SLICE_BYTES", 50)
-    assert MinHash()(batch([*texts])).equals(whole)
+    assert MinHash()(batch_of(texts)).equals(whole)
 
 
 def test_agreement_of_signatures_estimates_jaccard_within_its_error() -> None:
@@ -101,7 +97,7 @@ GOLDEN = [2102767091, 321745101, 469111751, 347993715]
 
 def test_golden_signature_of_version_1() -> None:
     signature = (
-        MinHash(num_perm=4)(batch(["The quick brown fox jumps over the lazy dog"]))
+        MinHash(num_perm=4)(batch_of(["The quick brown fox jumps over the lazy dog"]))
         .column("signature")[0]
         .as_py()
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pickle
 import re
 from collections import Counter
-from typing import Any
+from functools import partial
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from corpus.schema import OPERATORS
 from quality.repetition import Repetition
 from quality.words import split_words
+from tests.quality.text_rows import measure_texts, neighbours_change_nothing
 
 # few words, and some that join into one another: n-grams are compared without their spaces
 WORDS = st.sampled_from(
@@ -77,14 +77,7 @@ def reference(text: str) -> dict[str, float]:
     )
 
 
-def batch_of(texts: list[str | None]) -> pa.RecordBatch:
-    ids = [f"{i:032x}" for i in range(len(texts))]
-    return pa.record_batch({"doc_id": pa.array(ids), "text": pa.array(texts, pa.large_string())})
-
-
-def measured(*texts: str | None) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = Repetition()(batch_of(list(texts))).drop_columns(["doc_id"]).to_pylist()
-    return rows
+measured = partial(measure_texts, Repetition())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -102,11 +95,8 @@ def test_signals_are_datatroves_by_the_slow_reference(text: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(TEXTS, max_size=5), st.integers(0, 5))
 def test_rows_ids_and_order_stay_and_neighbours_change_nothing(texts: list[str], cut: int) -> None:
-    whole = Repetition()(batch_of(list(texts)))
-    assert whole.schema == OPERATORS["repetition"]
-    assert whole["doc_id"].to_pylist() == batch_of(list(texts))["doc_id"].to_pylist()
-    assert whole.drop_columns(["doc_id"]).to_pylist() == [reference(text) for text in texts]
-    assert Repetition()(batch_of(list(texts)).slice(cut)).equals(whole.slice(cut))
+    assert measured(*texts) == [reference(text) for text in texts]
+    assert neighbours_change_nothing(Repetition(), texts, cut)
 
 
 def test_the_first_seen_of_equally_frequent_ngrams_counts() -> None:

@@ -23,3 +23,10 @@ def windows(text: str, n: int) -> list[tuple[str, ...]]:
 @functools.cache
 def shingles(text: str, n: int = 5) -> frozenset[tuple[str, ...]]:
     return frozenset(windows(text, n))
+
+
+def is_near(text: str, held: str) -> bool:
+    """Near enough to a held-out text to be kept out of training: as docs/curation.md tells it."""
+    one, two = shingles(text), shingles(held)
+    shared = len(one & two)
+    return bool(shared) and (shared / len(one | two) >= 0.5 or shared / min(len(one), len(two)) >= 0.8)
