@@ -130,6 +130,11 @@ def plain(value: Any) -> Any:
     )
 
 
+def _named_runs(runs: str | None) -> list[str]:
+    """The runs that `--runs` names, none where it is not given; an empty name is no run."""
+    return [] if runs is None else [name.strip() for name in runs.split(",")]
+
+
 def walk(
     recipe: Path,
     until: str | None,
@@ -155,7 +160,7 @@ def walk(
     share = parse_sample(sample)
     loaded = load_recipe(recipe, sets or [])
     chosen = load_profile(recipe.parent, profile, lake)
-    last, only = last_stage(loaded, until), [name for name in (runs or "").split(",") if name]
+    last, only = last_stage(loaded, until), _named_runs(runs)
     notes = check_needs(loaded, loaded.runs(only), last, chosen)
     if not Path(chosen.lake).exists():
         check_sources(loaded)

@@ -53,20 +53,26 @@ class Profile(Section):
 
 def load_profile(recipe_folder: Path | None, name: str | None, lake: str | None = None) -> Profile:
     """The named profile, or `default` where there is one, or the built-in default; `lake` overrides its lake."""
+    if lake is not None and not lake.strip():
+        raise ConfigError("--lake is empty. Give a folder, or leave the option out.")
     found = _read_profiles(recipe_folder)
     if name is not None and name not in found:
-        raise ConfigError(
-            f"there is no profile {name!r}.{did_you_mean(name, found)} "
-            + (f"There are {one_of(found)}." if found else "Write profiles.yaml beside the recipe.")
-        )
+        folders = " or ".join(str(folder) for folder in _profile_folders(recipe_folder))
+        there = f"There are {one_of(found)}." if found else f"Write one into profiles.yaml, in {folders}."
+        raise ConfigError(f"there is no profile {name!r}.{did_you_mean(name, found)} {there}")
     tree = found.get(name or "default", {})
     profile = build_section(Profile, tree, f"profile {name or 'default'}")
     return profile.model_copy(update={"lake": os.path.expanduser(lake or profile.lake)})
 
 
-def _read_profiles(recipe_folder: Path | None) -> dict[str, Any]:
+def _profile_folders(recipe_folder: Path | None) -> list[Path]:
+    """Where profiles.yaml is looked for: beside the recipe, then among the user's settings."""
     user = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "tilth"
-    for folder in [recipe_folder, user]:
-        if folder and (folder / "profiles.yaml").exists():
+    return [*filter(None, [recipe_folder]), user]
+
+
+def _read_profiles(recipe_folder: Path | None) -> dict[str, Any]:
+    for folder in _profile_folders(recipe_folder):
+        if (folder / "profiles.yaml").exists():
             return apply_sets(read_yaml(folder / "profiles.yaml"), [])
     return {}

@@ -176,7 +176,7 @@ def owners_of(lake: Lake, artifact: Manifest) -> list[str]:
 def list_things(lake: Lake, kind: str | None = None) -> list[dict[str, Any]]:
     """Names, ids and sizes of artifacts, runs and aliases, of one kind or of all."""
     kinds = (*names.ARTIFACT_KINDS, "alias")
-    if kind and kind not in kinds:
+    if kind is not None and kind not in kinds:
         raise ConfigError(
             f"there is nothing of kind {kind!r}.{did_you_mean(kind, kinds)} The kinds are {', '.join(kinds)}."
         )

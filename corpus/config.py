@@ -284,8 +284,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """One YAML 1.2 mapping from a file; errors name the file, line and column."""
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}. Give the path of a YAML file.") from error
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror or error}. Give the path of a YAML file."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"cannot read {path}: {error}. Save it as UTF-8.") from error
     return parse_yaml(text, str(path))
 
 

@@ -114,7 +114,7 @@ def find_places(lake: Lake, parts: Sequence[SnapshotPart], document: str) -> lis
         for places, match in (exact, same), (prefix, pc.starts_with(table["doc_id"], document)):
             rows = pc.indices_nonzero(pc.fill_null(match, False)).to_pylist()
             places += [(number, row, table["doc_id"][row].as_py()) for row in rows]
-    return exact or prefix
+    return exact or (prefix if document else [])
 
 
 def _partner(

@@ -176,6 +176,7 @@ def test_sql_that_is_wrong_is_one_line(small_lake: Path) -> None:
         (["compare", "small", "small/base/4"], ["a snapshot", "a scorecard"]),
         (["compare", "small/base/2", "small/base/4"], ["no scorecard at step 2"]),
         (["ls", "snapshto"], ["'snapshto'", "'snapshot'"]),
+        (["ls", ""], ["kind ''", "snapshot"]),
         (["export", "small", "--to", "csv", "--out", "x"], ["'csv'", "'jsonl'"]),
         (["export", "small/replay-30/3", "--to", "hf", "--out", "x"], ["no committed checkpoint at step 3", "2, 4"]),
         (["export", "small/base/4", "--to", "jsonl", "--out", "x"], ["a run cannot be exported as 'jsonl'"]),

@@ -125,13 +125,15 @@ def test_an_unknown_key_in_the_file_and_several_at_once_are_one_line(corpus: Pat
     (tmp_path / "recipe.yaml").write_text("name: {a: [b\nsources: [prose]\n")
     refused(tilth("run", tmp_path / "recipe.yaml"), "recipe.yaml", "line 2")
     refused(tilth("run", tmp_path / "nothing.yaml"), "nothing.yaml", "No such file")
-    refused(tilth("run", tmp_path), "cannot read")
+    refused(tilth("run", tmp_path), "cannot read", "Is a directory.", "YAML")
 
 
 def test_mistakes_in_options_are_told_in_one_line(corpus: Path) -> None:
     recipe, lake = corpus / "recipe.yaml", ["--lake", corpus / "lake"]
     refused(tilth("run", recipe, *lake, "--until", "trian"), "'trian'", "'train'")
     refused(tilth("run", recipe, *lake, "--runs", "replay-0"), "no run 'replay-0'", "'replay-30'")
+    refused(tilth("run", recipe, *lake, "--runs", ""), "no run ''", "'replay-30'")
+    refused(tilth("run", recipe, "--lake", ""), "--lake is empty")
     refused(tilth("run", recipe, *lake, "--sample", "150%"), "--sample", "150%")
     refused(tilth("run", recipe, *lake, "--sample", "0%"), "--sample", "leaves no documents")
     refused(tilth("run", recipe, *lake, "--profile", "lapto"), "no profile 'lapto'", "profiles.yaml")
