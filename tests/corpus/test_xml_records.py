@@ -49,16 +49,6 @@ Year Fee
 1999 5"""
 
 
-SECTION_TEXT = """42-2102 Purpose.
-In this chapter the Council, by § 7, supports:
-(1) rental;
-(A) low-and moderate-income.
-(2)
-(3) H2O.
-Year Fee
-1999 5"""
-
-
 def test_blocks_stand_on_lines_and_what_is_inline_runs_on(tmp_path: Path, items_of: ItemsOf) -> None:
     reading = {
         "text_field": ".//section",

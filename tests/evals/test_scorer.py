@@ -21,6 +21,7 @@ from evals.scorer import choice_tokens, prefix_of, score_bits_per_byte, score_mu
 from mixer.tokenizer import train_bpe
 from quality.language_model import LanguageModel, wrap_language_model
 from tests.evals.cards import task_config
+from tests.random_model import random_model
 
 LETTERS = "abcdefgh :\nAnswer"
 VOCABULARY = {
@@ -44,15 +45,7 @@ class Letters:
 
 @pytest.fixture(scope="module")
 def model() -> LanguageModel:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        max_position_embeddings=128, initializer_range=0.5,
-    )  # fmt: skip
-    return wrap_language_model(LlamaForCausalLM(config))
+    return random_model(300, 128)
 
 
 def nll(model: LanguageModel, ids: list[int], start: int) -> float:

@@ -20,21 +20,14 @@ from quality.language_model import (
     score_tokens,
     wrap_language_model,
 )
+from tests.random_model import random_model
 
 BOS = 1
 
 
 @pytest.fixture(scope="module")
 def model() -> LanguageModel:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        max_position_embeddings=64, initializer_range=0.5,
-    )  # fmt: skip
-    return wrap_language_model(LlamaForCausalLM(config))
+    return random_model(50, 64)
 
 
 def sequences(*lengths: int) -> list[np.ndarray]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_run import LENGTH, SEQUENCES, ToyData, run_toy, toy_training
+from toy_run import LENGTH, SEQUENCES, ToyData, run_toy, signal_after, toy_training
 
 from corpus.errors import ConfigError, LakeError, Stopped
 from corpus.run_rows import json_lines
@@ -21,13 +19,8 @@ STEP = SEQUENCES * LENGTH
 
 def interrupted(folder: Path, training: Training | None = None, after: int = 6, **changes: Any) -> Path:
     """A run that a signal stopped after a step of its 12."""
-
-    def interrupt(step: int, total: int, figures: Any) -> None:
-        if step == after - 1:  # it is heard when the next step ends
-            os.kill(os.getpid(), signal.SIGTERM)
-
     with pytest.raises(Stopped, match=f"after step {after} of 12"):
-        run_toy(folder, training, progress=interrupt, **changes)
+        run_toy(folder, training, progress=signal_after(after - 1), **changes)
     return folder
 
 

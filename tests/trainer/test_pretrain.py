@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from toy_run import LENGTH, SEQUENCES, TINY, ToyData, run_toy, toy_training
+from toy_run import LENGTH, SEQUENCES, TINY, ToyData, run_toy, signal_after, toy_training
 
 from corpus.errors import ConfigError, NotFinite, Stopped
 from mixer.tokenizer import load_tokenizer
@@ -178,13 +176,8 @@ def test_a_signal_in_the_step_where_the_monitor_stops_is_obeyed(tmp_path: Path, 
     folder = tmp_path / "run"
     arguments: dict[str, Any] = {"training": monitored(), "held_out": UNLIKE, "groups": {"c": "general"}}
     last = run_toy(tmp_path / "whole", **arguments).last_step
-
-    def interrupt(step: int, total: int, figures: Any) -> None:
-        if step == last - before:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     with pytest.raises(Stopped, match=f"after step {last} of 24"):
-        run_toy(folder, progress=interrupt, **arguments)
+        run_toy(folder, progress=signal_after(last - before), **arguments)
     assert read_status(folder)["status"] == "stopped"
     assert run_toy(folder, **arguments).status == "stopped"
 

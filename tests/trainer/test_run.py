@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from toy_run import LENGTH, SEQUENCES, TINY, ToyData, run_toy, toy_training
+from toy_run import LENGTH, SEQUENCES, TINY, ToyData, run_toy, signal_after, toy_training
 
 from corpus.errors import ConfigError, LakeError, Stopped
 from corpus.lake import Lake
@@ -159,14 +158,9 @@ def test_a_signal_ends_the_run_after_its_step_and_the_same_call_resumes(
     tmp_path: Path, done: tuple[Path, RunResult], number: int
 ):
     folder = tmp_path / "run"
-
-    def interrupt(step: int, total: int, figures: Any) -> None:
-        if step == 5:
-            os.kill(os.getpid(), number)
-
     handler = signal.getsignal(number)
     with pytest.raises(Stopped, match="which is committed") as caught:
-        run_toy(folder, progress=interrupt)
+        run_toy(folder, progress=signal_after(5, number))
     assert caught.value.exit_code == 128 + number
     assert signal.getsignal(number) is handler
     status = read_status(folder)
@@ -181,12 +175,7 @@ def test_a_signal_ends_the_run_after_its_step_and_the_same_call_resumes(
 def test_a_signal_at_the_very_end_is_obeyed_too_and_the_same_call_finds_the_run_done(
     tmp_path: Path, done: tuple[Path, RunResult], at: str, monkeypatch: pytest.MonkeyPatch
 ):
-    folder = tmp_path / "run"
-
-    def interrupt(step: int, total: int = 0, figures: Any = None) -> None:
-        if step == 12:
-            os.kill(os.getpid(), signal.SIGTERM)
-
+    folder, interrupt = tmp_path / "run", signal_after(12)
     if at == "its save":
         commit = Recorder.commit
         monkeypatch.setattr(
@@ -204,10 +193,7 @@ def test_a_signal_at_the_very_end_is_obeyed_too_and_the_same_call_finds_the_run_
 def test_a_damaged_checkpoint_is_not_loaded(tmp_path: Path):
     folder = tmp_path / "run"
     with pytest.raises(Stopped):
-        run_toy(
-            folder,
-            progress=lambda step, total, figures: os.kill(os.getpid(), signal.SIGINT) if step == 5 else None,
-        )
+        run_toy(folder, progress=signal_after(5))
     path = folder / "checkpoints" / "step_00000006" / "optimizer.pt"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(LakeError, match=r"step_00000006/optimizer\.pt"):
@@ -218,10 +204,7 @@ def test_zeros_in_the_journals_do_not_end_a_run(tmp_path: Path):
     """What a power cut leaves of a file that was not yet on the disk."""
     folder = tmp_path / "run"
     with pytest.raises(Stopped):
-        run_toy(
-            folder,
-            progress=lambda step, total, figures: os.kill(os.getpid(), signal.SIGINT) if step == 5 else None,
-        )
+        run_toy(folder, progress=signal_after(5))
     for path in folder.glob("*.jsonl"):
         *before, last = path.read_bytes().splitlines(keepends=True)
         path.write_bytes(b"".join(before) + bytes(len(last) - 1) + b"\n" + bytes(100))
@@ -234,11 +217,7 @@ def test_a_reference_that_is_lost_is_put_on_record(tmp_path: Path):
     folder = tmp_path / "run"
     monitored: dict[str, Any] = {"every": 4 * STEP, "max_increase": {"a": "3%"}}
     with pytest.raises(Stopped):
-        run_toy(
-            folder,
-            toy_training(monitor=monitored),
-            progress=lambda step, total, figures: os.kill(os.getpid(), signal.SIGINT) if step == 5 else None,
-        )
+        run_toy(folder, toy_training(monitor=monitored), progress=signal_after(5))
     path = folder / "metrics.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if json.loads(line)["step"] > 0))

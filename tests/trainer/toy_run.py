@@ -6,6 +6,9 @@ Importable by test processes too, so that a killed child and the test agree on e
 from __future__ import annotations
 
 import json
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,3 +111,13 @@ def run_toy(folder: Path, training: Training | None = None, **changes: Any) -> R
     if not arguments["tokenizer_folder"].exists():
         write_tokenizer(arguments["tokenizer_folder"])
     return train_run(folder, **arguments)
+
+
+def signal_after(step: int, number: int = signal.SIGTERM) -> Callable[..., None]:
+    """A run's progress that sends a signal to its own process after a step; the run hears it when the next one ends."""
+
+    def progress(done: int, *_: Any) -> None:
+        if done == step:
+            os.kill(os.getpid(), number)
+
+    return progress
