@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from app.held_out import scored_holdout
 from app.reach import BASELINE, is_scorecard_of
 from app.recipe import BASE_RUN
-from app.training import committed_steps, given_base, model_folder
+from app.training import committed_steps, end_of, given_base, model_folder
 from corpus import names
 from corpus.errors import ConfigError, UnknownName
 from corpus.facts import write_facts
@@ -255,7 +255,7 @@ def approve(
     found = names.resolve(lake, _in_version(owner, reference), "run")
     if found.kind != "run":
         raise UnknownName(f"{reference!r} is a {found.kind}; a checkpoint is approved: RUN/STEP")
-    step = found.step if found.step is not None else max(committed_steps(lake.runs / found.id), default=0)
+    step = end_of(lake, found)
     id = checkpoint_id(found.id, step)
     keys = [key for key, card in gated.items() if card.parent("checkpoint") == id]
     if not keys:
@@ -328,6 +328,11 @@ def stored_scorecards(lake: Lake, owner: names.Claim) -> dict[str, Manifest]:
     ids = {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "scorecard")}
     found = {key: lake.get("scorecard", ids[key]) for key in sorted(ids, key=_place)}
     return {key: card for key, card in found.items() if _is_of(runs, key, card)}
+
+
+def scorecard_ids(lake: Lake, owner: names.Claim) -> tuple[str, ...]:
+    """The ids of `stored_scorecards`: what a cache knows a version's scorecards by."""
+    return tuple(card.id for card in stored_scorecards(lake, owner).values())
 
 
 def _is_of(runs: Mapping[str, str], key: str, card: Manifest) -> bool:

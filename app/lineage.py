@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from app.origin import read_origin, reference_to
 from app.queries import (
     all_attached,
-    base_run,
     owners_of,
     run_ids,
     run_lineage,
@@ -46,7 +46,8 @@ class StepLineage:
     taken: bool  # False: the run has not come so far yet, this is what it will read
     base: str  # what the run started from, as its recipe called it
     base_id: str | None  # the run of this lake that it is, whose documents are in the weights too
-    base_step: int | None  # its checkpoint; None: its end
+    base_step: int | None  # its checkpoint
+    base_reference: str  # how to ask for it, empty where there is none
     accepted: list[str]  # changes of its configuration that it was told to go on with, before this step
 
 
@@ -99,10 +100,10 @@ def lineage_of_step(lake: Lake, run_id: str, step: int) -> StepLineage:
     ledger = plan.consumed(step * plan.global_batch_sequences)
     sizes = {source.name: source.num_sequences * plan.sequence_length for source in plan.sources}
     epochs = {source: sum(tokens) / max(1, sizes[source]) for source, tokens in ledger.items()}
-    base = base_run(lake, lineage)
+    base = read_origin(lake, lineage)
     return StepLineage(
         run_id, lineage["name"], step, rows, ledger, epochs, step <= taken,
-        lineage["base"], base.id if base else None, base.step if base else None,
+        lineage["base"], base.id if base else None, base.step if base else None, reference_to(lake, base, lineage["base"]) if base else "",
         [str(change) for change in read_accepted(lake.runs / run_id) if change.step < step],
     )  # fmt: skip
 
@@ -159,7 +160,7 @@ def _runs_within(lake: Lake, run_id: str, step: int | None) -> Iterator[_Within]
 
     lineage = run_lineage(lake, run_id)
     mixture = lake.get("mixture", lineage["mixture_id"])
-    plan, base = open_plan(mixture), base_run(lake, lineage)
+    plan, base = open_plan(mixture), read_origin(lake, lineage)
     if base is not None:
         yield from _runs_within(lake, base.id, base.step)
     last = steps_taken(lake, run_id, plan.num_steps)[0] if step is None else step
@@ -320,7 +321,7 @@ def _seen(lake: Lake, doc_ids: Set[str]) -> dict[str, list[dict[str, Any]]]:
 def _went_on(lake: Lake, seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The runs that started from a checkpoint with the document in it, and those that started from these."""
     runs = {id: run_lineage(lake, id) for id in run_ids(lake)} if seen else {}
-    bases = {id: base for id, lineage in runs.items() if (base := base_run(lake, lineage))}
+    bases = {id: base for id, lineage in runs.items() if (base := read_origin(lake, lineage))}
     since = {row["run_id"]: row["steps"][0][0] for row in seen}  # the step from which a run's weights hold it
     found: dict[str, dict[str, Any]] = {}
     while new := [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,33 +37,9 @@ def source_licenses(lake: Lake) -> dict[str, str]:
     return {row["documents_id"]: row.get("license") or "" for row in read_facts(lake, "sources")}
 
 
-def base_run(lake: Lake, lineage: Mapping[str, Any]) -> Resolved | None:
-    """The run of this lake, and its step, whose weights a run started from; None for new weights and for a model from elsewhere.
-
-    A name may have moved since, and a version's run may be another: then it is the run that has those weights.
-    """
-    name, weights = lineage.get("base", ""), lineage.get("identity", {}).get("base", {}).get("weights_sha256")
-    if weights is None:
-        return None
-    try:
-        named = [names.resolve(lake, name, "run")]
-    except UnknownName:
-        named = []
-    for found in named:
-        if found.kind == "run" and _weights(lake, found.id).get(_end(lake, found)) == weights:
-            return found
-    for id in run_ids(lake):
-        if steps := [step for step, its in _weights(lake, id).items() if its == weights]:
-            return Resolved("run", id, steps[-1])
-    return None
-
-
-def _weights(lake: Lake, run_id: str) -> dict[int, str | None]:
-    return {row["step"]: row.get("weights_sha256") for row in checkpoint_rows(lake.runs / run_id)}
-
-
-def _end(lake: Lake, found: Resolved) -> int:
-    return max(_weights(lake, found.id), default=0) if found.step is None else found.step
+def checkpoint_weights(lake: Lake, run_id: str) -> dict[int, str]:
+    """Step → SHA-256 of the weights, of every checkpoint that a run has committed, also of one that is gone since."""
+    return {row["step"]: row["weights_sha256"] for row in checkpoint_rows(lake.runs / run_id)}
 
 
 def run_status(lake: Lake, run_id: str) -> dict[str, Any]:

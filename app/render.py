@@ -336,7 +336,7 @@ def render_step(found: StepLineage, limit: int = 40) -> str:
     head = f"{found.name} step {found.step}: {len(documents):,} documents{planned}. So far: {ledger}"
     base = "new weights" if found.base == "scratch" else found.base
     if found.base_id:
-        base += f", whose documents are in the weights too: tilth lineage {found.base}"
+        base += f", whose documents are in the weights too: tilth lineage {found.base_reference}"
     table = render_table(found.documents[:limit], ["sequence", "source", "epoch", "doc_id", "tokens"])
     accepted = "".join(f"\naccepted {change}" for change in found.accepted)
     return f"{head}\nstarted from {base}{accepted}\n{table}{more}"

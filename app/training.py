@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.origin import ORIGIN, find_origin, record_origin
 from app.profile import Profile
 from app.recipe import BASE_RUN, LoadedRecipe, Recipe, Scratch
 from corpus import names
@@ -51,12 +52,16 @@ class PlannedRun:
             "sequence_length": training.sequence_length,
         }
 
+    @property
+    def milestones(self) -> Set[int]:
+        """The steps whose checkpoints no rotation removes."""
+        sequences = global_batch(self.training.global_batch_tokens, self.training.sequence_length)
+        step_tokens = sequences * self.training.sequence_length
+        return build_cadence(self.training, whole_steps(**self.budget()), step_tokens).milestones
+
     def scored_steps(self, milestones: bool) -> list[int]:
         """The steps whose checkpoints are scored if nothing ends the run before: its last, and its milestones if asked for."""
-        steps = whole_steps(**self.budget())
-        sequences = global_batch(self.training.global_batch_tokens, self.training.sequence_length)
-        cadence = build_cadence(self.training, steps, sequences * self.training.sequence_length)
-        return sorted({steps, *(cadence.milestones if milestones else ())})
+        return sorted({whole_steps(**self.budget()), *(self.milestones if milestones else ())})
 
 
 def planned_runs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], profile: Profile) -> dict[str, PlannedRun]:
@@ -162,8 +167,8 @@ def train_planned_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
         base = base_of(work, name)
         if unchecked and name != BASE_RUN:  # for all before the first goes on for hours
             unchecked = False
-            for other in planned.keys() - {BASE_RUN}:
-                run_of(work, other, run_identity(work, planned[other], base, work.mixtures[other]))
+            for other in [other for other in planned if other != BASE_RUN]:
+                _check_accepted(work, other, planned[other], base)
         try:
             reason = train_one(work, name, run, base)
         except NotFinite as error:
@@ -190,6 +195,20 @@ def base_of(work: Work, run: str) -> Base:
     return given_base(work)
 
 
+def origin_of(work: Work, run: str, base: Base) -> dict[str, Any] | None:
+    """The checkpoint of this lake that a run's first weights are, as its lineage records it."""
+    config = work.recipe.base_model
+    assert config is not None
+    if run == BASE_RUN:
+        return None
+    if config.scratch:
+        return record_origin(work.runs[BASE_RUN], max(committed_steps(work.lake.runs / work.runs[BASE_RUN])))
+    if config.run:
+        found = base_run(work.lake, config.run)
+        return record_origin(found.id, end_of(work.lake, found))
+    return find_origin(work.lake, base.identity()["weights_sha256"])
+
+
 def given_base(work: Work) -> Base:
     """The base that was not trained here for this recipe: a model folder, or a checkpoint of another run."""
     config = work.recipe.base_model
@@ -210,6 +229,11 @@ def base_run(lake: Lake, reference: str) -> names.Resolved:
         )
     model_folder(lake, found.id, found.step)
     return found
+
+
+def end_of(lake: Lake, found: names.Resolved) -> int:
+    """The step of a checkpoint reference: the last that is committed, where it names a run."""
+    return found.step if found.step is not None else max(committed_steps(lake.runs / found.id), default=0)
 
 
 def tokenizer_of_run(lake: Lake, run_id: str) -> Manifest:
@@ -273,6 +297,7 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
     training = planned.training
     folder = work.lake.runs / run_id
     done = run_status(work.lake, run_id).get("status") in FINISHED
+    known = (folder / "lineage.json").exists()  # then what it started from stands there
     with work.report.stage("train", name) as stage:
         names.attach(work.lake, work.claim, "run", run_id, name)
         work.runs[name] = run_id
@@ -283,7 +308,7 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
         data = PlanData(plan, open_streams(work.lake, work.shards, sources))
         lineage = {
             "run_id": run_id, "name": name, "recipe": str(work.claim), "mixture_id": mixture.id, "snapshot_id": work.shards.parent("snapshot"),
-            "tokenizer_id": work.tokenizer.id, "base": base.name, "identity": identity,
+            "tokenizer_id": work.tokenizer.id, "base": base.name, ORIGIN: None if known else origin_of(work, name, base), "identity": identity,
         }  # fmt: skip
         with show_progress(f"train {name}") as progress:
             result = train_run(
@@ -298,6 +323,17 @@ def train_one(work: Work, name: str, planned: PlannedRun, base: Base) -> str:
     if result.status == "done":
         return ""
     return f"{result.status} by its monitor at step {result.last_step} of {plan.num_steps}"
+
+
+def _check_accepted(work: Work, name: str, planned: PlannedRun, base: Base) -> None:
+    """ConfigError where a run could not go on with what its recipe says now, before any other does."""
+    from trainer.run import check_milestones
+
+    identity = run_identity(work, planned, base, work.mixtures[name])
+    run_id = run_of(work, name, identity)
+    before = _goes_on_with(work.lake, run_id)
+    if before is not None and find_differences(before, identity):
+        check_milestones(work.lake.runs / run_id, planned.milestones)
 
 
 def _on_machine(training: Training, profile: Profile) -> Training:

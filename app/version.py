@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.recipe import LoadedRecipe, TokenizerPath
-from app.training import base_run, committed_steps
+from app.training import base_run, end_of
 from corpus.errors import ConfigError
 from corpus.files import FileRef, HashCache, list_files
 from corpus.fingerprint import fingerprint
@@ -75,8 +75,7 @@ def _folder_content(cache: HashCache, folder: Path) -> list[list[str]]:
 def _checkpoint(lake: Lake, reference: str) -> str:
     """The id of the checkpoint that a reference means now: the last one, where it names a run."""
     found = base_run(lake, reference)
-    step = found.step if found.step is not None else max(committed_steps(lake.runs / found.id), default=0)
-    return checkpoint_id(found.id, step)
+    return checkpoint_id(found.id, end_of(lake, found))
 
 
 def _files(path: str, root: str | None = None) -> list[FileRef]:

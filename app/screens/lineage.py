@@ -103,7 +103,7 @@ def documents_of_step(owner: Claim, found: StepLineage) -> None:
     for change in found.accepted:
         st.caption(f"Accepted on the way: {frame.plain(change)}.")
     if found.base_id:
-        st.page_link("lineage.py", label=f"The run started from {frame.plain(found.base)}, whose documents are in its weights too", icon=":material/account_tree:", query_params=frame.address(owner, ref=found.base))  # fmt: skip
+        st.page_link("lineage.py", label=f"The run started from {frame.plain(found.base)}, whose documents are in its weights too", icon=":material/account_tree:", query_params=frame.address(owner, ref=found.base_reference))  # fmt: skip
     unique = {row["doc_id"] for row in found.documents}
     sources: dict[str, int] = {}
     for row in found.documents:

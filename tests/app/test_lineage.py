@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from app.lineage import lineage_of_step
-from app.queries import base_run
+from app.origin import find_origin, record_origin
+from app.queries import checkpoint_weights
 from corpus import names
 from corpus.lake import Lake
 from corpus.run_rows import checkpoint_rows
@@ -44,6 +45,7 @@ def chained(small_lake: Path, tmp_path: Path) -> Lake:
     shutil.copytree(first, later)
     told = json.loads((later / "lineage.json").read_text("utf-8"))
     told |= {"run_id": later.name, "name": "later", "recipe": "small@1", "base": "small@1/replay-00/2"}
+    told["base_checkpoint"] = record_origin(first.name, 2)
     (weights,) = [row["weights_sha256"] for row in checkpoint_rows(first) if row["step"] == 2]
     told["identity"]["base"]["weights_sha256"] = weights
     (later / "lineage.json").write_text(json.dumps(told), "utf-8")
@@ -83,20 +85,37 @@ def test_a_step_says_what_its_run_started_from(chained: Lake) -> None:
     assert "started from new weights" in text and found["base_id"] is None
 
 
-@pytest.mark.parametrize("name", ["small/base", "small@1/base", "moved@3/away", "small/replay-30"])
-def test_a_base_is_the_run_that_has_its_weights_whatever_it_is_called(chained: Lake, name: str) -> None:
-    """A name moves, and a version's run may be another one now: the weights that the run started from tell."""
+@pytest.mark.parametrize(("name", "leads_there"), [("small@1/replay-00/2", True), ("small/replay-00", False), ("moved@3/away", False), ("small/base", False)])  # fmt: skip
+def test_a_base_is_the_checkpoint_on_record_whatever_its_name_leads_to_now(
+    chained: Lake, name: str, leads_there: bool
+) -> None:
     path = chained.runs / ("e" * 32) / "lineage.json"
-    told = json.loads(path.read_text("utf-8"))
-    rows = checkpoint_rows(chained.runs / run_id(chained, "small/base"))
-    for weights, step in [*((row["weights_sha256"], row["step"]) for row in rows), ("0" * 64, None)]:
-        told["identity"]["base"]["weights_sha256"] = weights
-        found = base_run(chained, {**told, "base": name})
-        assert (found and found.id) == (run_id(chained, "small/base") if step else None)
-        assert found is None or (found.step or 4) == step
-    told["identity"]["base"]["weights_sha256"] = rows[-1]["weights_sha256"]
-    path.write_text(json.dumps({**told, "base": name}), "utf-8")
-    assert "later" in went_on(chained, read_by(chained, "small/base", 4)[0])
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "base": name}), "utf-8")
+    assert "later" in went_on(chained, min(read_by(chained, "small/replay-00", 1)))
+    text, found = lineage(chained, f"{'e' * 32}/1")
+    origin = run_id(chained, "small/replay-00")
+    assert (found["base_id"], found["base_step"]) == (origin, 2)
+    assert f"tilth lineage {name if leads_there else f'{origin}/2'}" in text
+    lineage(chained, found["base_reference"])
+
+
+def test_an_exported_model_is_known_by_its_weights_and_one_from_elsewhere_is_not(chained: Lake) -> None:
+    first = run_id(chained, "small/replay-00")
+    weights = checkpoint_weights(chained, first)
+    assert find_origin(chained, weights[2]) == {"run_id": first, "step": 2}
+    assert find_origin(chained, "0" * 64) is None
+
+
+def test_a_run_that_left_its_first_weights_as_they_were_is_not_their_origin(chained: Lake) -> None:
+    """A control with a learning rate of nothing, from a model from elsewhere: all its checkpoints have that model's weights."""
+    control = chained.runs / ("e" * 32)
+    told = json.loads((control / "lineage.json").read_text("utf-8"))
+    (weights,) = {row["weights_sha256"] for row in checkpoint_rows(control) if row["step"] == 4}
+    told["identity"]["base"]["weights_sha256"] = weights
+    (control / "lineage.json").write_text(json.dumps({**told, "base_checkpoint": None}), "utf-8")
+    shutil.rmtree(chained.runs / run_id(chained, "small/replay-00"))  # which has these weights too
+    assert find_origin(chained, weights) is None
+    assert lineage(chained, f"{'e' * 32}/4")[1]["base_id"] is None
 
 
 def test_a_run_that_goes_on_has_read_what_its_metrics_say_in_both_directions(
