@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from app.evaluation import baseline_of, candidates_of, select_among
+from app.evaluation import baseline_of, candidates_of, left_out_of, select_among
 from corpus.errors import ConfigError, UnknownName
 from corpus.lake import Lake
 from corpus.names import Claim
@@ -53,7 +53,8 @@ def select_stored(lake: Lake, owner: Claim, cards: Mapping[str, Scorecard]) -> S
     gate = stored_gate(owner)
     if gate is None or not cards:
         return None
-    return select_among(lake, owner.name, gate, cards) if candidates_of(gate, cards) else None
+    anything = candidates_of(gate, cards) or left_out_of(gate, cards)  # of the latter, why is told
+    return select_among(lake, owner.name, gate, cards) if anything else None
 
 
 # ── side by side ────────────────────────────────────────────────────────────────────────────────────────────────────

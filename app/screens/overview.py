@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import queries
+from app.evaluation import scorecard_ids
 from app.guard import guard_stop
 from app.screens import frame, loaded
 from corpus import names
@@ -98,7 +99,7 @@ def progress(lake: Lake, owner: Claim) -> None:
 
 def chosen_checkpoint(lake: Lake, owner: Claim) -> str | None:
     """What the gate chooses of the stored scorecards, where it chooses one."""
-    ids = tuple(fact["id"] for fact in names.attached(lake, owner, "scorecard"))
+    ids = scorecard_ids(lake, owner)
     champion = json.dumps(names.alias(lake, owner.name, names.CHAMPION), sort_keys=True)
     try:
         selection = loaded.selection(str(lake.root), owner.name, owner.version, ids, champion)

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from app import charts, verdicts
+from app.evaluation import scorecard_ids
 from app.render import interval_label, why_behind
 from app.screens import frame, loaded
 from app.screens.comparisons import show_comparison, show_items
@@ -48,14 +49,11 @@ class Stored:
 
 
 def show(lake: Lake, owner: Claim) -> None:
-    ids = tuple(fact["id"] for fact in names.attached(lake, owner, "scorecard"))
+    ids = scorecard_ids(lake, owner)
     if not ids:
         frame.missing(lake, owner, "scorecard", "scorecard", "tilth eval RECIPE", "scorecards.py")
         return
     cards = loaded.scorecards(str(lake.root), owner.name, owner.version, ids)
-    if not cards:  # they are all of runs that have been trained anew
-        frame.missing(lake, owner, "scorecard", "scorecard", "tilth eval RECIPE", "scorecards.py")
-        return
     view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="section", bind="query-params", required=True, label_visibility="collapsed") or VIEWS[0]  # fmt: skip
     stored = choose(lake, owner, ids, cards)
     if view == "Verdict":

@@ -92,6 +92,12 @@ def build_small_lake(folder: Path) -> Path:
     return lake.root
 
 
+def copy_lake(small_lake: Path, folder: Path) -> Lake:
+    """A copy of the small lake, to change: `folder`/lake. Without leases: another test may be at work on the small lake."""
+    shutil.copytree(small_lake, folder / "lake", symlinks=True, ignore=shutil.ignore_patterns("leases"))
+    return Lake.open(folder / "lake", create=False)
+
+
 def write_corpus(folder: Path) -> None:
     """Documents, planted faults, questions, catalog and recipe; the same bytes every time."""
     draw = random.Random(3)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from corpus import names
 from tests.app.screens.page import shown
-from tests.app.small_lake import QUESTIONS
+from tests.app.small_lake import QUESTIONS, copy_lake
 
 
 def test_scorecards_give_the_gates_verdict_and_the_items_that_would_decide(
@@ -19,6 +20,21 @@ def test_scorecards_give_the_gates_verdict_and_the_items_that_would_decide(
     assert set(rules["holds"]) <= {"holds", "broken", "cannot tell"}
     assert rules["needed"].notna().any()
     assert len(test.get("vega_lite_chart") or test.get("arrow_vega_lite_chart")) == 1
+
+
+def test_a_run_trained_anew_is_no_candidate_any_more_though_the_page_was_shown_before(
+    small_lake: Path, tmp_path: Path, opened: Any
+) -> None:
+    lake = copy_lake(small_lake, tmp_path)
+    (owner,) = names.claims(lake, "small")
+    runs = {fact["key"]: fact["id"] for fact in names.attached(lake, owner, "run")}
+    assert "replay-30/4" in candidates(opened(lake.root, "scorecards"))
+    names.attach(lake, owner, "run", runs["replay-00"], "replay-30")
+    assert candidates(opened(lake.root, "scorecards")) == {"replay-00/4"}
+
+
+def candidates(test: Any) -> set[str]:
+    return set(next(element.value for element in test.dataframe if "p_best" in element.value)["checkpoint"])
 
 
 def test_a_comparison_against_another_baseline_turns_its_sign(small_lake: Path, opened: Any) -> None:
