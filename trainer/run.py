@@ -170,15 +170,21 @@ def _milestones(training: Training, data: DataPlane) -> Set[int]:
     return build_cadence(training, data.num_steps, step_tokens).milestones
 
 
+def check_milestones(folder: Path, milestones: Set[int]) -> None:
+    """ConfigError where a run that goes on with these milestones has passed one that it did not keep."""
+    committed = read_checkpoints(folder)
+    kept = {found.step for found in committed if found.milestone}
+    if committed and (past := [step for step in milestones - kept if step <= committed[-1].step]):
+        raise ConfigError(
+            f"training.checkpoints.milestones: step {min(past)} is past, the run in {folder} stands at step {committed[-1].step}; name later ones"
+        )
+
+
 def _accept(folder: Path, differing: Iterable[tuple[str, Any, Any]], milestones: Set[int]) -> None:
     """Put on record what the run goes on with; ConfigError where it cannot: it has ended, or a milestone is past."""
+    check_milestones(folder, milestones)
     committed = read_checkpoints(folder)
     last = committed[-1] if committed else None
-    kept = {found.step for found in committed if found.milestone}
-    if last is not None and (past := [step for step in milestones - kept if step <= last.step]):
-        raise ConfigError(
-            f"training.checkpoints.milestones: step {min(past)} is past, the run in {folder} stands at step {last.step}; name later ones"
-        )
     if last is not None and last.ended in FINISHED:
         raise ConfigError(
             f"the run in {folder} is {last.ended} at step {last.step}: it does not go on, so there is nothing to accept. Train another, "
