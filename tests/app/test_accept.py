@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from corpus import names
 from corpus.lake import Lake
 from tests.app.command import tilth
+from tests.app.small_lake import copy_lake
 from trainer.accepted import read_accepted
 
 BROKEN = "runs.replay-30={training.learning_rate: 1e38, training.schedule.warmup: 0}"
@@ -21,7 +21,7 @@ RATE = ["--accept", "training.learning_rate"]
 @pytest.fixture
 def broken(small_lake: Path, tmp_path: Path) -> list[object]:
     """What follows the verb of a command on a lake where small@2/replay-30 met a number that is none."""
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    copy_lake(small_lake, tmp_path)
     asked: list[object] = [
         small_lake.parent / "corpus" / "recipe.yaml", "--lake", tmp_path / "lake", "--runs", "replay-30",
     ]  # fmt: skip

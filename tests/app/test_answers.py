@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +14,11 @@ from app import render
 from corpus import names
 from corpus.lake import Lake
 from tests.app.command import REPOSITORY, refused, tilth
+from tests.app.small_lake import copy_lake
 
 
 def test_a_damaged_fact_names_its_file(small_lake: Path, tmp_path: Path) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    copy_lake(small_lake, tmp_path)
     path = tmp_path / "lake" / "names" / "small" / "1" / "claim.json"
     path.write_text("{")
     for command in (["ls"], ["sql", "FROM documents"], ["why", "p3"]):
@@ -83,8 +83,7 @@ def test_text_results_do_not_say_less_than_they_should(small_lake: Path) -> None
 
 
 def test_why_says_whose_decision_it_is_and_how_close_it_was(small_lake: Path, tmp_path: Path) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
-    lake = Lake.open(tmp_path / "lake", create=False)
+    lake = copy_lake(small_lake, tmp_path)
     (first,) = names.claims(lake, "small")
     for name in ("alike", "other"):  # two recipes with the same snapshot
         names.attach(
@@ -141,8 +140,7 @@ def test_the_size_of_token_shards_is_that_of_their_tokens(small_lake: Path) -> N
 
 
 def test_aliases_are_a_kind_of_their_own(small_lake: Path, tmp_path: Path) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
-    lake = Lake.open(tmp_path / "lake", create=False)
+    lake = copy_lake(small_lake, tmp_path)
     assert json.loads(tilth("ls", "alias", "--json", "--lake", lake.root).out) == []
     run = names.resolve(lake, "small/replay-30", "run").id
     names.move_alias(lake, "small", names.CHAMPION, run, 4, "small@1/replay-30/4")

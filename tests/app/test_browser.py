@@ -17,7 +17,7 @@ from app.server import command, surroundings
 from corpus import names
 from corpus.lake import Lake
 from quality.funnel import funnel_rows
-from tests.processes import wait_until
+from tests.processes import HANGS, wait_until
 
 pytestmark = pytest.mark.browser
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--force-color-profile=srgb"]
@@ -44,7 +44,7 @@ def address(small_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(HANGS)
 
 
 def answers(health: str) -> bool:

@@ -15,14 +15,6 @@ from tests.app.command import REPOSITORY, refused, tilth
 from tests.app.small_lake import write_corpus
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a corpus and a recipe; commands that are refused leave no lake in it."""
-    folder = tmp_path_factory.mktemp("corpus")
-    write_corpus(folder)
-    return folder
-
-
 def test_help_loads_nothing_heavy() -> None:
     """That is what makes it quick: a tenth of a second."""
     command = [sys.executable, "-X", "importtime", "-m", "app.cli", "--help"]

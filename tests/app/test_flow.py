@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from corpus import names
 from corpus.lake import Lake
 from evals.task_rows import RejectedRow
 from tests.app.command import tilth
-from tests.app.small_lake import write_corpus
+from tests.app.small_lake import copy_lake, write_corpus
 
 
 def test_a_baseline_that_will_not_be_scored_is_refused_before_any_work(tmp_path: Path) -> None:
@@ -76,7 +75,7 @@ def test_the_steps_that_are_planned_to_be_scored_are_scored(small_lake: Path) ->
 def test_a_baseline_at_a_step_that_is_scored_is_taken(
     small_lake: Path, tmp_path: Path, baseline: str
 ) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    copy_lake(small_lake, tmp_path)
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
     options = ["--lake", tmp_path / "lake", "--set", f"gate.baseline={baseline}"]
     assert tilth("run", recipe, *options).code == 0
@@ -85,7 +84,7 @@ def test_a_baseline_at_a_step_that_is_scored_is_taken(
 def test_the_lineage_line_is_of_the_chosen_checkpoint_also_when_it_is_a_milestone(
     small_lake: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    copy_lake(small_lake, tmp_path)
     sets = [
         "training.checkpoints.milestones=[1024]", "evaluation.full.at=milestones", "training.learning_rate=0.2x",
         "gate={harm: {holdout/domain: {bits_per_byte: {max_increase: 90%}}}}",
@@ -104,7 +103,7 @@ def test_the_lineage_line_is_of_the_chosen_checkpoint_also_when_it_is_a_mileston
 
 
 def test_a_baseline_that_was_scored_serves_when_its_run_is_left_out(small_lake: Path, tmp_path: Path) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    copy_lake(small_lake, tmp_path)
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
     options = ["--lake", tmp_path / "lake", "--set", "gate.baseline=replay-30", "--json"]
     assert tilth("eval", recipe, *options).code == 0
@@ -155,7 +154,7 @@ def test_a_wrong_text_field_is_told_and_stops_the_recipe(tmp_path: Path) -> None
 def test_a_budget_that_cannot_be_met_names_its_run_and_key(
     small_lake: Path, tmp_path: Path, change: str, run: str, key: str
 ) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    copy_lake(small_lake, tmp_path)
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
     uneven = "training.global_batch_tokens=500"  # a step is whole sequences, 512
     said = tilth("mix", recipe, "--lake", tmp_path / "lake", "--set", change, "--set", uneven)

@@ -12,16 +12,8 @@ from corpus.errors import LakeError
 from corpus.facts import read_facts
 from corpus.lake import Lake
 from tests.app.command import tilth
-from tests.app.small_lake import write_corpus
 
 LENIENT, STRICT = "curation.stop_if.source_loss=null", "curation.stop_if.source_loss=1%"
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    write_corpus(folder)
-    return folder
 
 
 def curate(corpus: Path, lake: Path, stop_if: str) -> int:

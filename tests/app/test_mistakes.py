@@ -10,15 +10,6 @@ import yaml
 from tests.app.command import refused, tilth
 from tests.app.small_lake import write_corpus
 
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a corpus and a recipe; commands that are refused leave no lake in it."""
-    folder = tmp_path_factory.mktemp("corpus")
-    write_corpus(folder)
-    return folder
-
-
 MISTAKES: list[tuple[str, list[str]]] = [
     ("curaton.presets=[c4]", ["unknown key 'curaton'", "'curation'"]),
     ("training.learning_rte=1", ["'training.learning_rte'", "'learning_rate'"]),

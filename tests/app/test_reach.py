@@ -8,14 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.app.command import Said, refused, tilth
-from tests.app.small_lake import write_corpus
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    write_corpus(folder)
-    return folder
 
 
 def select(corpus: Path, *arguments: str) -> Said:

@@ -21,13 +21,13 @@ from corpus.names import Claim
 from evals.gate import Gate, GateResult, RuleResult
 from evals.select import SelectionRow, select
 from tests.app.command import tilth
+from tests.app.small_lake import copy_lake
 from tests.evals.cards import holdout_card
 
 
 @pytest.fixture
 def lake(small_lake: Path, tmp_path: Path) -> Lake:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
-    return Lake.open(tmp_path / "lake", create=False)
+    return copy_lake(small_lake, tmp_path)
 
 
 def judged(name: str, gate: bool | None, champion: bool | None = None) -> SelectionRow:

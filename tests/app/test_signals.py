@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import pytest
 from corpus.lake import Lake
 from corpus.run_rows import json_lines
 from tests.app.command import start, tilth
+from tests.app.small_lake import copy_lake
 from tests.processes import HANGS, lives, still_alive, wait_until
 
 
@@ -85,8 +85,7 @@ def test_ctrl_c_at_any_publication_ends_the_work(small_lake: Path, tmp_path: Pat
 def test_a_signal_ends_training_after_a_step_and_the_same_command_resumes(
     small_lake: Path, tmp_path: Path
 ) -> None:
-    lake = tmp_path / "lake"
-    shutil.copytree(small_lake, lake, symlinks=True)
+    lake = copy_lake(small_lake, tmp_path).root
     command: list[object] = [
         "train",
         small_lake.parent / "corpus" / "recipe.yaml",

@@ -14,18 +14,10 @@ from app.recipe import LoadedRecipe, load_recipe
 from app.training import planned_runs, scratch_architecture
 from corpus import names
 from corpus.errors import ConfigError
-from corpus.lake import Lake
 from tests.app.command import tilth
-from tests.app.small_lake import write_corpus
+from tests.app.small_lake import copy_lake
 from trainer import config
 from trainer.run_folder import write_status
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    write_corpus(folder)
-    return folder
 
 
 def load(corpus: Path, *sets: str) -> LoadedRecipe:
@@ -53,8 +45,7 @@ def planned(loaded: LoadedRecipe, device: str = "cpu") -> dict[str, Any]:
 def test_lineage_tells_steps_that_a_run_took_from_those_it_did_not(
     small_lake: Path, tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
-    lake = Lake(tmp_path / "lake")
-    shutil.copytree(small_lake, lake.root, symlinks=True)
+    lake = copy_lake(small_lake, tmp_path)
     folder = lake.runs / names.resolve(lake, "small/replay-30", "run").id
     write_status(folder, **changes)
     lines = (folder / "metrics.jsonl").read_text("utf-8").splitlines(keepends=True)
@@ -208,7 +199,7 @@ def test_a_number_out_of_range_is_one_line_that_names_the_key(corpus: Path, chan
 
 
 def test_a_run_s_seed_decides_its_order_and_its_weights(small_lake: Path, tmp_path: Path) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    copy_lake(small_lake, tmp_path)
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
     said = tilth(
         "run", recipe, "--lake", tmp_path / "lake", "--until", "train", "--json",
@@ -228,7 +219,7 @@ def test_a_run_s_seed_decides_its_order_and_its_weights(small_lake: Path, tmp_pa
 
 
 def test_a_run_that_meets_nan_stops_no_other(small_lake: Path, tmp_path: Path) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    copy_lake(small_lake, tmp_path)
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
     broken = "{training.learning_rate: 1e38, training.schedule.warmup: 0}"
     options = ["--lake", tmp_path / "lake", "--set", f"runs={{broken: {broken}, replay-30: {{}}}}", "--json"]
@@ -246,7 +237,7 @@ def test_a_run_that_meets_nan_stops_no_other(small_lake: Path, tmp_path: Path) -
 def test_a_run_that_its_monitor_stops_stops_no_other_and_is_told_by_exit_3(
     small_lake: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    copy_lake(small_lake, tmp_path)
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
     watched = "{training.learning_rate: 1.0, training.schedule.warmup: 0, training.monitor: {every: 512, max_increase: {general: 1%}}}"
     options = [
@@ -266,7 +257,7 @@ def test_a_run_that_its_monitor_stops_stops_no_other_and_is_told_by_exit_3(
 
 
 def test_a_base_that_meets_nan_ends_the_walk(small_lake: Path, tmp_path: Path) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    copy_lake(small_lake, tmp_path)
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
     said = tilth("run", recipe, "--lake", tmp_path / "lake", "--set", "base_model.scratch.learning_rate=1e38")
     assert said.code == 3 and "not saved" in said.err
@@ -290,8 +281,7 @@ def test_more_than_a_run_of_the_lake_has_positions_for_is_refused_before_any_wor
 def test_damaged_tokens_are_not_trained_on_and_are_made_again(
     small_lake: Path, tmp_path: Path, ending: str
 ) -> None:
-    lake = Lake(tmp_path / "lake")
-    shutil.copytree(small_lake, lake.root, symlinks=True)
+    lake = copy_lake(small_lake, tmp_path)
     path = sorted((lake.root / "token_shards" / "parts").glob(f"*.{ending}"))[0]
     whole = path.read_bytes()
     path.write_bytes(whole[:-6] + bytes([whole[-6] ^ 0x40]) + whole[-5:])

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.server import LAKE_VARIABLE
 from tests.app.screens.page import MAIN
+from tests.processes import HANGS
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def open_page(lake: Path, page: str, **query: str) -> AppTest:
         monkeypatch.setenv(LAKE_VARIABLE, str(lake))
-        test = AppTest.from_file(str(MAIN), default_timeout=60).run()
+        test = AppTest.from_file(str(MAIN), default_timeout=HANGS).run()
         assert not test.exception, [found.value for found in test.exception]
         if page != "overview":
             test.switch_page(f"{page}.py")

@@ -16,6 +16,7 @@ import pytest
 from tests.app.artifacts import artifacts, half_done
 from tests.app.command import start
 from tests.app.screens.page import PAGES, shown
+from tests.processes import HANGS
 
 
 def ask(lake: Path, folder: Path) -> int:
@@ -24,7 +25,7 @@ def ask(lake: Path, folder: Path) -> int:
     with start(
         "sql", "SELECT count(*) AS n FROM decisions", "--format", "json", "--lake", lake, cwd=folder
     ) as process:
-        assert process.wait(60) == 0, (folder / "err").read_text()
+        assert process.wait(HANGS) == 0, (folder / "err").read_text()
     return int(json.loads((folder / "out").read_text().splitlines()[-1])["n"])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from corpus import names
 from corpus.facts import write_facts
 from corpus.lake import Lake, now_utc
 from tests.app.screens.page import shown
+from tests.app.small_lake import copy_lake
 from trainer.checkpoint import checkpoint_id
 
 
@@ -59,8 +59,7 @@ def test_lineage_of_a_document_shows_the_sign_offs_of_each_run_s_own_checkpoints
     small_lake: Path, tmp_path: Path, opened: Any
 ) -> None:
     """Not those of a run whose name begins with the same letters: replay-30 is signed off, replay-3 is not."""
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
-    lake = Lake.open(tmp_path / "lake", create=False)
+    lake = copy_lake(small_lake, tmp_path)
     runs = {name: names.resolve(lake, f"small/{name}", "run").id for name in ("replay-00", "replay-30")}
     told = lake.runs / runs["replay-00"] / "lineage.json"
     told.write_text(json.dumps({**json.loads(told.read_text("utf-8")), "name": "replay-3"}), "utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ from app.guard import record_guards
 from app.reach import first_missing
 from app.recipe import STAGES, load_recipe
 from corpus import names
-from corpus.lake import Lake
 from tests.app.command import tilth
 from tests.app.screens.page import shown
-from tests.app.small_lake import write_corpus
+from tests.app.small_lake import copy_lake, write_corpus
 
 
 def test_overview_counts_what_was_read_and_kept_and_names_the_sources(small_lake: Path, opened: Any) -> None:
@@ -58,8 +56,7 @@ def test_train_is_checked_when_the_runs_are_finished_not_when_they_start(
         links = [link.proto.icon for link in test.get("page_link") if link.proto.label == "Train"]
         return links, shown(test)
 
-    lake = Lake(tmp_path / "lake")
-    shutil.copytree(small_lake, lake.root, symlinks=True)
+    lake = copy_lake(small_lake, tmp_path)
     assert ["check_circle" in icon for icon in look()[0]] == [True]
     run = names.resolve(lake, "small/replay-30", "run").id
     lake.write_json(lake.runs / run / "status.json", {**queries.run_status(lake, run), "status": status})
@@ -73,8 +70,7 @@ def test_train_is_checked_when_the_runs_are_finished_not_when_they_start(
 def test_what_a_guard_stopped_is_said_and_not_called_done(
     small_lake: Path, tmp_path: Path, opened: Any, stops: bool
 ) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
-    lake = Lake.open(tmp_path / "lake", create=False)
+    lake = copy_lake(small_lake, tmp_path)
     (first,) = names.claims(lake, "small")
     second = names.claim(lake, "small", "9" * 32, first.recipe)
     for kind in ("documents", "snapshot"):
@@ -101,8 +97,7 @@ def test_what_a_guard_stopped_is_said_and_not_called_done(
 
 
 def test_parts_that_versions_share_are_counted_once(small_lake: Path, tmp_path: Path) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
-    lake = Lake.open(tmp_path / "lake", create=False)
+    lake = copy_lake(small_lake, tmp_path)
     change = "curation.overrides={prose: {num_words: {min: 30}}}"  # the shards of code stay as they are
     recipe = small_lake.parent / "corpus" / "recipe.yaml"
     assert tilth("tokenize", recipe, "--lake", lake.root, "--set", change).code == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from corpus import names
 from corpus.lake import Lake
 from tests.app.screens.page import PAGES, shown
+from tests.app.small_lake import copy_lake
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -57,8 +57,7 @@ def test_a_name_that_is_being_claimed_is_no_recipe_yet(tmp_path: Path, opened: A
 def test_a_page_of_a_version_without_training_names_the_versions_that_have_it(
     small_lake: Path, tmp_path: Path, opened: Any, page: str
 ) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
-    lake = Lake.open(tmp_path / "lake", create=False)
+    lake = copy_lake(small_lake, tmp_path)
     (first,) = names.claims(lake, "small")
     run = names.resolve(lake, "small@1/replay-30", "run")
     names.move_alias(lake, "small", names.CHAMPION, run.id, 4, "small@1/replay-30/4")
@@ -79,8 +78,7 @@ def test_a_page_of_a_version_without_training_names_the_versions_that_have_it(
 def test_a_page_of_a_damaged_lake_shows_a_message_and_no_traceback(
     small_lake: Path, tmp_path: Path, opened: Any, page: str
 ) -> None:
-    lake = tmp_path / "lake"
-    shutil.copytree(small_lake, lake, symlinks=True)
+    lake = copy_lake(small_lake, tmp_path).root
     for folder in ("decisions", "snapshot", "mixture", "scores", "runs"):
         for path in (lake / folder).rglob("*.*"):
             if path.suffix in (".parquet", ".json", ".jsonl"):
@@ -97,8 +95,7 @@ def test_a_page_of_a_damaged_lake_shows_a_message_and_no_traceback(
 def test_records_that_are_json_and_lack_what_they_should_hold_are_a_message(
     small_lake: Path, tmp_path: Path, opened: Any, record: str
 ) -> None:
-    lake = Lake(tmp_path / "lake")
-    shutil.copytree(small_lake, lake.root, symlinks=True)
+    lake = copy_lake(small_lake, tmp_path)
     for path in lake.runs.rglob("events.jsonl"):  # a damaged line never was
         path.write_text(f'{path.read_text("utf-8")}{{}}\n{{"kind": "failed"}}\n', "utf-8")
     assert "This cannot be shown." not in shown(opened(lake.root, "overview"))
@@ -116,7 +113,7 @@ def test_records_that_are_json_and_lack_what_they_should_hold_are_a_message(
 def test_a_claim_or_an_attachment_without_its_keys_is_a_message(
     small_lake: Path, tmp_path: Path, opened: Any, pattern: str
 ) -> None:
-    shutil.copytree(small_lake, tmp_path / "lake", symlinks=True)
+    copy_lake(small_lake, tmp_path)
     for path in (tmp_path / "lake" / "names" / "small").rglob(pattern):
         if path.name == pattern or path.name != "claim.json":
             path.write_text("{}")
@@ -135,8 +132,7 @@ def test_an_unknown_recipe_or_version_in_the_address_falls_back_to_what_there_is
 
 
 def test_an_address_names_its_version_and_keeps_it(small_lake: Path, tmp_path: Path, opened: Any) -> None:
-    lake = Lake(tmp_path / "lake")
-    shutil.copytree(small_lake, lake.root, symlinks=True)
+    lake = copy_lake(small_lake, tmp_path)
     names.claim(lake, "small", "f" * 32, {"name": "small", "sources": []})
     assert opened(lake.root, "overview").query_params["version"] == "2"
     test = opened(lake.root, "scorecards", recipe="small", version="1")

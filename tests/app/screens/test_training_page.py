@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from app import queries
 from corpus import names
-from corpus.lake import Lake, now_utc
+from corpus.lake import now_utc
 from corpus.process import this_process
 from tests.app.screens.page import shown
+from tests.app.small_lake import copy_lake
 
 
 def test_the_ledger_at_the_last_step_is_the_budget(small_lake: Path, opened: Any) -> None:
@@ -34,8 +34,7 @@ def test_training_shows_runs_events_and_checkpoints(small_lake: Path, opened: An
 def test_a_run_that_goes_is_said_to_train_and_one_without_a_process_is_not(
     small_lake: Path, tmp_path: Path, opened: Any
 ) -> None:
-    lake = Lake(tmp_path / "lake")
-    shutil.copytree(small_lake, lake.root, symlinks=True)
+    lake = copy_lake(small_lake, tmp_path)
     run = names.resolve(lake, "small/replay-30", "run").id
     status = {**queries.run_status(lake, run), "status": "running", "updated_utc": 0, **this_process()}
     ago = now_utc() - 600 * 10**6
@@ -58,8 +57,7 @@ def test_the_run_of_a_recipe_without_runs_is_awaited_once_its_base_is_trained(
 ) -> None:
     from app.screens.training import awaited, begun_runs
 
-    lake = Lake(tmp_path / "lake")
-    shutil.copytree(small_lake, lake.root, symlinks=True)
+    lake = copy_lake(small_lake, tmp_path)
     (first,) = names.claims(lake, "small")
     assert awaited(lake, first, begun_runs(lake, first)) == []
     second = names.claim(lake, "small", "7" * 32, {**first.recipe, "runs": {}})
