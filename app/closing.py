@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING
 
 from app.render import render_funnel_summary, render_selection, render_table
@@ -23,7 +26,7 @@ def closing_text(work: Work) -> str:
         parts.append(render_selection(work.selection))
     if line := _lineage_line(work):
         parts.append(line)
-    parts.append(f"open the app:  tilth app{_lake_option(work)}")
+    parts.append(f"open the app:  {_program()} app{_lake_option(work)}")
     return "\n\n".join(parts)
 
 
@@ -50,12 +53,18 @@ def _lineage_line(work: Work) -> str:
     runs = {fact["key"]: fact["id"] for fact in names.attached(work.lake, work.claim, "run")}
     if name not in runs:
         return ""
-    lake, step = _lake_option(work), int(at)
+    tilth, lake, step = _program(), _lake_option(work), int(at)
     first = lineage_of_step(work.lake, runs[name], step).documents[0]
     return (
         f"lineage: {work.claim}/{name}/{step} trained on {first['doc_id']} (source {first['source']}, epoch {first['epoch']}) among others\n"
-        f"         tilth lineage {work.claim}/{name}/{step}{lake}    and    tilth why {first['doc_id'][:12]}{lake}"
+        f"         {tilth} lineage {work.claim}/{name}/{step}{lake}    and    {tilth} why {first['doc_id'][:12]}{lake}"
     )
+
+
+def _program() -> str:
+    """What to type for this program: its name where the shell finds it, else as it was called."""
+    called = Path(sys.argv[0])
+    return shlex.quote(str(called)) if called.name == "tilth" and not which("tilth") else "tilth"
 
 
 def _lake_option(work: Work) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +101,22 @@ def test_the_lineage_line_is_of_the_chosen_checkpoint_also_when_it_is_a_mileston
     for key in ("replay-30/2", "replay-30/4"):
         work.selection = replace(work.selection, chosen=key)
         assert f"lineage: small@2/{key} trained on" in closing_text(work)
+
+
+def test_the_commands_at_the_end_can_be_typed_as_they_stand(
+    small_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make demo` calls the program by its path, and no shell finds it by its name then."""
+    lake = copy_lake(small_lake, tmp_path)
+    recipe = load_recipe(small_lake.parent / "corpus" / "recipe.yaml")
+    work = Work(lake, recipe, Profile(workers=1, lake=str(lake.root)), Report(quiet=True))
+    flow.run_recipe(work)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/tilth", "run"])
+    for found, typed in (("/usr/bin/tilth", "tilth"), (None, ".venv/bin/tilth")):
+        monkeypatch.setattr("app.closing.which", lambda name, found=found: found)
+        said = closing_text(work)
+        assert f"open the app:  {typed} app --lake {lake.root}" in said
+        assert f" {typed} lineage " in said and f" {typed} why " in said
 
 
 def test_a_baseline_that_was_scored_serves_when_its_run_is_left_out(small_lake: Path, tmp_path: Path) -> None:
