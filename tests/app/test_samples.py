@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from app.samples import Wanted, count_documents, page_of_documents, reject_count
 from corpus import names
 from corpus.lake import Lake, Manifest
 from tests.app.small_lake import PLANTED_SSN
-from tests.quality.small_corpus import EMAIL, curate_folder, read_sources
+from tests.quality.small_corpus import EMAIL, curate_folder, write_revealing
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +63,8 @@ def test_the_beginning_of_a_text_is_masked_also_for_what_its_rule_drops(
 
 
 def test_a_source_s_own_id_is_masked_where_a_document_is_listed_or_traced(tmp_path: Path) -> None:
-    (tmp_path / "law").mkdir()
-    record = {
-        "text": "a document of its own, of a few words",
-        "id": EMAIL,
-        "link": f"https://x.example/{EMAIL}",
-    }
-    (tmp_path / "law" / "a.jsonl").write_text(json.dumps(record))
     lake = Lake.open(tmp_path / "lake")
-    sources = read_sources(tmp_path, ["law"], id_field="id", url_field="link")
-    made = curate_folder(lake, tmp_path, sources=sources).snapshot
+    made = curate_folder(lake, tmp_path, sources=write_revealing(tmp_path)).snapshot
     (listed,) = page_of_documents(lake, made, Wanted(kept=True), 0, 5)
     assert listed["own_id"] == "<EMAIL>"
     traced = find_document(lake, EMAIL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from pathlib import Path
 
 from app.flow import Work, run_recipe
@@ -16,8 +15,9 @@ from corpus.lake import Lake
 from mixer.tokenize import open_streams, tokenizer_folder
 from mixer.tokenizer import load_tokenizer
 from tests.app.small_lake import PROSE, write_corpus
+from tests.quality.word_windows import shingles
 
-Shingles = set[tuple[str, ...]]
+Shingles = frozenset[tuple[str, ...]]
 
 MOST_JACCARD, MOST_CONTAINMENT = 0.5, 0.8  # as docs/curation.md tells them
 RECIPE = """\
@@ -29,11 +29,6 @@ holdout: {name: kept-heldout, documents_per_source: 14, max_share: 25%}
 tokenizer: {train: bpe, vocab_size: 400}
 mixture: {weights: natural, max_epochs: 99}
 """
-
-
-def shingles(text: str) -> Shingles:
-    words = re.findall(r"\w+", text.lower())
-    return set(zip(*(words[at:] for at in range(5)), strict=False))
 
 
 def overlaps(text: str, held: list[Shingles]) -> tuple[float, float]:

@@ -167,6 +167,15 @@ def read_sources(folder: Path, names: Iterable[str] = ("law", "web"), **keys: An
     }
 
 
+def write_revealing(folder: Path, **fields: str) -> dict[str, Source]:
+    """A source of one document, whose own id and link hold an address; and more fields."""
+    (folder / "law").mkdir()
+    own = {"id": EMAIL, "link": f"https://x.example/{EMAIL}", **fields}
+    record = {"text": "a document of its own, of a few words", **own}
+    (folder / "law" / "a.jsonl").write_text(json.dumps(record))
+    return read_sources(folder, ["law"], id_field="id", url_field="link")
+
+
 def curate_folder(
     lake: Lake, folder: Path, rules: Curation | None = None, held: Holdout | None = None, workers: int = 1, sources: dict[str, Source] | None = None,
     sample: float = 1.0, say: Callable[[str], None] = lambda text: None,

@@ -32,6 +32,7 @@ from tests.quality.small_corpus import (
     read_sources,
     rows_of,
     write_files,
+    write_revealing,
 )
 
 
@@ -150,16 +151,8 @@ def test_personal_data_is_shown_only_when_it_is_asked_for(lake: Lake, folder: Pa
 
 
 def test_own_fields_and_what_failed_are_shown_masked(tmp_path: Path) -> None:
-    (tmp_path / "law").mkdir()
-    record = {
-        "text": "a document of its own, of a few words",
-        "id": EMAIL,
-        "link": f"https://x.example/{EMAIL}",
-        "ssn": SSN,
-    }
-    (tmp_path / "law" / "a.jsonl").write_text(json.dumps(record))
     lake = Lake.open(tmp_path / "lake")
-    sources = read_sources(tmp_path, ["law"], id_field="id", url_field="link")
+    sources = write_revealing(tmp_path, ssn=SSN)
     rules = curation(rules={"metadata.ssn": {"deny": [SSN]}})
     made = curate_folder(lake, tmp_path, rules, sources=sources).snapshot
     found = why(lake, made, EMAIL)  # it is found by what it is called
