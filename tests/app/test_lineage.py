@@ -16,6 +16,7 @@ from corpus import names
 from corpus.lake import Lake
 from corpus.run_rows import checkpoint_rows
 from tests.app.command import tilth
+from tests.app.small_lake import copy_lake
 
 
 def lineage(lake: Lake, reference: str) -> tuple[str, dict[str, Any]]:
@@ -39,8 +40,7 @@ def read_by(lake: Lake, reference: str, step: int) -> list[str]:
 @pytest.fixture
 def chained(small_lake: Path, tmp_path: Path) -> Lake:
     """small@1/base, replay-00 from its end, and a later run from a checkpoint of replay-00."""
-    lake = Lake(tmp_path / "lake")
-    shutil.copytree(small_lake, lake.root, symlinks=True)
+    lake = copy_lake(small_lake, tmp_path)
     first, later = lake.runs / run_id(lake, "small/replay-00"), lake.runs / ("e" * 32)
     shutil.copytree(first, later)
     told = json.loads((later / "lineage.json").read_text("utf-8"))
@@ -122,8 +122,7 @@ def test_a_run_that_goes_on_has_read_what_its_metrics_say_in_both_directions(
     small_lake: Path, tmp_path: Path
 ) -> None:
     """The status knows of the last checkpoint only; what was trained since stands in the metrics."""
-    lake = Lake(tmp_path / "lake")
-    shutil.copytree(small_lake, lake.root, symlinks=True)
+    lake = copy_lake(small_lake, tmp_path)
     id = run_id(lake, "small/replay-30")
     status = json.loads((lake.runs / id / "status.json").read_text("utf-8"))
     lake.write_json(lake.runs / id / "status.json", {**status, "status": "running", "last_step": 2})
@@ -144,8 +143,7 @@ def grown(small_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     The line more has the own id p3 too, and is another text: one own id that stands for two documents of a version.
     """
     folder = tmp_path_factory.mktemp("grown")
-    lake = Lake(folder / "lake")
-    shutil.copytree(small_lake, lake.root, symlinks=True)
+    lake = copy_lake(small_lake, folder)
     shutil.copytree(small_lake.parent / "corpus", folder / "corpus")
     with (folder / "corpus" / "prose" / "one.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps({"id": "p3", "text": "Another text of the same own id. " * 9}) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from corpus.lake import Lake, Manifest
 from quality.explain import why
 from tests.app.screens.page import shown
 from tests.app.small_lake import PLANTED_EMAIL, PLANTED_SSN
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def test_the_funnel_adds_up_and_every_row_leads_somewhere(small_lake: Path, opened: Any) -> None:
@@ -132,40 +135,40 @@ def test_rules_show_thresholds_and_what_is_done_about_personal_data(small_lake: 
     assert "ssn,drop" in said
 
 
-def test_what_curation_had_to_tell_stands_beside_the_duplicates(
-    small_lake: Path, opened: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def summarize(monkeypatch: pytest.MonkeyPatch) -> Callable[[Change], None]:
+    """`summarize(change)`: from now on the summary of every snapshot is another."""
     find = Lake.find
 
-    def find_with_guard(lake: Lake, kind: str, id: str) -> Manifest | None:
-        found = find(lake, kind, id)
-        guards = [{"kind": "large_bucket", "message": "3 groups of more than 64 documents"}]
-        return (
-            replace(found, summary={**found.summary, "guards": guards})
-            if found and kind == "snapshot"
-            else found
-        )
+    def summarize(change: Change) -> None:
+        def find_changed(lake: Lake, kind: str, id: str) -> Manifest | None:
+            found = find(lake, kind, id)
+            return replace(found, summary=change(found.summary)) if found and kind == "snapshot" else found
 
-    monkeypatch.setattr(Lake, "find", find_with_guard)
+        monkeypatch.setattr(Lake, "find", find_changed)
+
+    return summarize
+
+
+def test_what_curation_had_to_tell_stands_beside_the_duplicates(
+    small_lake: Path, opened: Any, summarize: Callable[[Change], None]
+) -> None:
+    guards = [{"kind": "large_bucket", "message": "3 groups of more than 64 documents"}]
+    summarize(lambda summary: {**summary, "guards": guards})
     test = opened(small_lake, "curation", view="Rules")
     shown(test)
     assert [element.value for element in test.info] == ["3 groups of more than 64 documents"]
 
 
 def test_a_source_that_is_cut_says_that_tokens_are_counted_before(
-    small_lake: Path, opened: Any, monkeypatch: pytest.MonkeyPatch
+    small_lake: Path, opened: Any, summarize: Callable[[Change], None]
 ) -> None:
-    find = Lake.find
-
-    def find_with_cuts(lake: Lake, kind: str, id: str) -> Manifest | None:
-        found = find(lake, kind, id)
-        if not found or kind != "snapshot":
-            return found
-        sources = found.summary["sources"]
-        half = sources["code"] | {"cut_bytes": sources["code"]["bytes_kept"] // 2}
-        return replace(found, summary={**found.summary, "sources": sources | {"code": half}})
+    def cut_half(summary: dict[str, Any]) -> dict[str, Any]:
+        code = summary["sources"]["code"]
+        half = {**code, "cut_bytes": code["bytes_kept"] // 2}
+        return {**summary, "sources": {**summary["sources"], "code": half}}
 
     assert not opened(small_lake, "curation").info
-    monkeypatch.setattr(Lake, "find", find_with_cuts)
+    summarize(cut_half)
     told = [element.value for element in opened(small_lake, "curation").info]
     assert len(told) == 1 and "code" in told[0] and "50.0%" in told[0] and "tilth tokenize" in told[0]
