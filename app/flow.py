@@ -211,7 +211,8 @@ def curate_documents(work: Work, trains: bool) -> None:
         work.report.say(render_funnel_summary(snapshot))
         raise
     record_guards(work.lake, work.claim, snapshot)
-    tell_what_it_costs(work)
+    if stage.built:
+        tell_what_it_costs(work)
     try:
         check_held_out(work)
     except ConfigError as error:

@@ -61,9 +61,10 @@ def tell_what_it_costs(work: Work) -> None:
     for source, tally in work.curated.snapshot.summary["sources"].items():
         held, near = (tally["first"].get(rule, 0) for rule in ("held_out", "near_held_out"))
         if tally["documents"] >= LOSS_DOCUMENTS and held + near > TOLD_SHARE * tally["documents"]:
+            alike = "Its documents resemble each other; a" if near else "A"
             work.report.say(
                 f"source {source!r}: {held + near:,} of {tally['documents']:,} documents are not trained on for the held-out set "
-                f"(held_out {held:,}, near_held_out {near:,}). Its documents resemble each other; a smaller holdout.documents_per_source keeps more."
+                f"(held_out {held:,}, near_held_out {near:,}). {alike} smaller holdout.documents_per_source keeps more."
             )
 
 

@@ -62,7 +62,7 @@ def what_if(recipe: Path, sets: list[str], lake: Lake) -> list[Flips]:
     edges = _parent(lake, snapshot, "near_duplicates")
     redraws = held_out is not None and holdout is not None and frozen(lake, holdout.of_sample(sample)) is None
     return [
-        replace(one, redraws=redraws)
+        replace(one, redraws=redraws, version=str(owner))
         for one in flips(lake, snapshot, inputs, curation, rules, edges, held_out)
     ]
 

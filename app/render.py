@@ -220,10 +220,9 @@ def render_flips(flips: Sequence[Flips]) -> str:
         for f in flips
     ]  # fmt: skip
     examples = [{"source": f.source, **example} for f in flips for example in f.examples]
-    text = (
-        _sample_of(min(f.sample for f in flips)) + (_REDRAWS if flips[0].redraws else "") + render_table(rows)
-    )
-    return text + (
+    head = f"before: {flips[0].version} as curated; after: the recipe as it stands with --set\n"
+    told = _sample_of(min(f.sample for f in flips)) + (_REDRAWS if flips[0].redraws else "")
+    return f"{head}{told}{render_table(rows)}" + (
         "\n\nfor instance\n"
         + render_table(examples, ["source", "doc_id", "tokens", "reason_before", "reason_after"])
         if examples

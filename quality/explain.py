@@ -168,6 +168,7 @@ class Flips:
     redraws: bool = (
         False  # the held-out set asked with is not frozen: under other rules curating draws another
     )
+    version: str = ""  # NAME@N, whose snapshot is `before`
 
 
 def what_if(

@@ -65,7 +65,11 @@ def test_a_source_that_a_held_out_set_costs_much_of_is_told(
         assert (f"source {source!r}: {lost} of {tally['documents']}" in told) == (
             lost > 0.1 * tally["documents"]
         )
+    for line in (line for line in told.splitlines() if "not trained on for the held-out set" in line):
+        assert ("near_held_out 0" in line) == ("resemble each other" not in line)
     assert "not trained on for the held-out set" in told
+    run_recipe(Work(lake, load_recipe(recipe, []), Profile(workers=1), Report()), "curate")
+    assert "not trained on" not in capsys.readouterr().err, "it is told once"
 
 
 def test_a_run_that_a_guard_stops_freezes_no_name(lake: Lake, recipe: Path) -> None:

@@ -96,8 +96,9 @@ def test_of_a_sample_the_sample_is_asked_and_told(lake: Lake, recipe: Path) -> N
     assert all(found.sample == 0.5 and found.newly_kept == found.newly_dropped == 0 for found in flips)
     kept = {name: tally["kept"] for name, tally in decided.summary["sources"].items()}
     assert {found.source: found.after["kept"] for found in flips} == kept
-    assert render_flips(flips).startswith("of a sample of 50.00% of the documents, by content\n")
-    assert not render_flips(what_if(recipe, [], lake)).startswith("of a sample")
+    head, told = render_flips(flips).splitlines()[:2]
+    assert head.startswith("before: sampled@1 as curated") and told.startswith("of a sample of 50.00%")
+    assert "of a sample" not in render_flips(what_if(recipe, [], lake))
 
 
 def test_a_sample_is_no_change_of_the_recipe(lake: Lake, recipe: Path) -> None:
