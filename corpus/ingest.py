@@ -24,6 +24,7 @@ from corpus.facts import FILE_KEY, write_changes, write_facts
 from corpus.files import FileRef, HashCache, check_unchanged, list_files
 from corpus.fingerprint import ID_HEX, fingerprint
 from corpus.lake import Lake, Manifest, artifact_id
+from corpus.nfc import nfc
 from corpus.part import Part
 from corpus.readers import EXTRACTION_VERSION, Reading, Record, format_of, read_records
 from corpus.schema import DATASETS, REJECTS
@@ -297,7 +298,7 @@ def content_hash(text: str) -> str:
     >>> content_hash("a  b\\n") == content_hash("a b")
     True
     """
-    folded = " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
+    folded = " ".join(nfc(text).split())
     return hashlib.blake2b(folded.encode(), digest_size=ID_HEX // 2).hexdigest()
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.nfc import nfc
 from quality.characters import Array, decode, text_buffers
 from quality.kernel import int64, kernel
 
@@ -36,7 +37,7 @@ def normal_form(text: str) -> str:
     >>> normal_form("J\\u030c") == normal_form("ǰ") == "ǰ"
     True
     """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
+    return nfc(nfc(text).lower())
 
 
 def with_normal_form(texts: pa.LargeStringArray) -> pa.LargeStringArray:
