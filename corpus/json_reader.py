@@ -109,6 +109,7 @@ _SEPARATORS = re.compile(r"[\s,]*")
 _BEGINNING = re.compile(
     r"\s*|-?[0-9.eE+-]{0,99}|t(r(ue?)?)?|f(a(lse?|l)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]{0,7}|\\?u?[0-9a-fA-F]{0,4}"
 )
+_DIGITS = re.compile(r"[0-9.eE+-]*+")
 _MAY_GO_ON = re.compile(r"(\.|[eE][+-]?)?")  # between what may be half a number and the end of a window
 _NEXT_OBJECT = re.compile(r"\}[^\S\n]*+[,\n][\s,]*+\{|\n\{")  # nothing is given back: linear in any text
 
@@ -170,9 +171,11 @@ class _Values:
                 self._shorten()
                 return Reject(count, reason)
             text = self._window[self._at : end]
-            if not (_MAY_GO_ON.fullmatch(self._window, end) and self._fill()):
+            if not (_MAY_GO_ON.fullmatch(self._window, end) and self._grow()):
                 break  # what follows is in sight: `12` is not the beginning of `123`, or of `12e7`
-        self._at += len(text)  # not `end`: filling moves the window
+        self._at += len(text)  # not `end`: growing moves the window
+        if len(text) > self._limit:
+            self._pass_digits()
         return self._record(count, value, text)
 
     def _decode(self) -> tuple[Any, int]:
@@ -191,6 +194,13 @@ class _Values:
         if size > self._limit:
             return Reject(count, "record_too_long")
         return _value_record(self._maker, count, value, text)
+
+    def _pass_digits(self) -> None:
+        """Move behind a number that was not taken in as a whole."""
+        while True:
+            self._at = _DIGITS.match(self._window, self._at).end()  # type: ignore[union-attr]  # it matches anywhere
+            if self._at < len(self._window) or not self._fill():
+                return
 
     def _may_go_on(self, error: Exception) -> bool:
         """Whether more text could mend it: a string without end, or nothing but the beginning of a word after the error."""

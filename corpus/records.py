@@ -17,7 +17,7 @@ from pydantic import model_validator
 from corpus.config import Count, Section, identity
 from corpus.xml_paths import parse_path
 
-EXTRACTION_VERSION = 7  # bumped when the text or the fields that come out of the same bytes change
+EXTRACTION_VERSION = 8  # bumped when the text or the fields that come out of the same bytes change
 
 REASONS = {
     "invalid_json": "not a JSON value",

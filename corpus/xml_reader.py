@@ -35,7 +35,7 @@ _MAX_NAME = 256  # bytes of a tag up to the end of its name
 _AROUND = b"<tilth>"  # stands around a piece of a document
 _DOCUMENT = re.compile(rb"<\?xml\s")
 _COMMENT, _HIDING_ENDS = re.compile(b"<!--"), re.compile(rb"-->|\]\]>")
-_INSTRUCTION = re.compile(rb"<\?")
+_INSTRUCTION, _HIDING_INSTRUCTION = re.compile(rb"<\?"), re.compile(rb"<\?[^<]*<")
 _WHOLE_TAG = re.compile(rb"""<(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
 _MIN_LIMIT = 1 << 20  # bytes; a record of a shorter limit may have this much of markup all the same
 # Bytes that may be looked through again after damage, for each byte that lies before it and each that a record may have: the
@@ -137,8 +137,9 @@ class _XmlStream:
         return found
 
     def _open_fragment(self) -> None:
-        """What follows is a piece of a document, from a record's tag on; its elements stand side by side."""
+        """What follows is a piece of a document behind damage; its elements stand side by side."""
         self._open_parser(_AROUND, self._path.above)
+        self._collector.behind_damage = True
 
     def _open_parser(self, around: bytes = b"", above: tuple[str, ...] = ()) -> None:
         collector, parser = self._collector, expat.ParserCreate("utf-8")
@@ -151,6 +152,7 @@ class _XmlStream:
         parser.CharacterDataHandler = collector.text
         parser.CommentHandler, parser.StartCdataSectionHandler = collector.comment, collector.start_section
         parser.EndCdataSectionHandler = collector.end_section
+        parser.ProcessingInstructionHandler = collector.instruction
         parser.SkippedEntityHandler = collector.skipped_entity
         parser.EntityDeclHandler, parser.ExternalEntityRefHandler = _check_entity, _refuse_entity
         self._parser = parser
@@ -173,6 +175,8 @@ class _XmlStream:
         except expat.ExpatError as error:
             return self._recover(error.code, parser.ErrorByteIndex)
         place = parser.CurrentByteIndex
+        if collector.behind_damage and held.match(_HIDING_INSTRUCTION, place):
+            return self._pass_over("invalid_xml", place)  # whether it ends or not
         if held.fed - place > _MAX_TAG + _SLICE:
             return self._pass_over_token(place)
         if not collector.in_record:
@@ -231,17 +235,21 @@ class _XmlStream:
         return between and self._next_record is not None and not self._path.above
 
     def _fail(self, reason: str, place: int, is_loss: bool) -> None:
-        """What cannot be read up to a place is in records, or between them; there later errors are the first one's, but for a loss."""
+        """What cannot be read up to a place is in records, or between them; there later errors are the first one's, but for a loss.
+
+        Where any element may be a record, the rest of the document is one.
+        """
         if self._collector.in_record:
             self._break(reason, place)
         else:
-            self._reject(reason if is_loss or not self._errors else None)
+            is_told = is_loss or not self._errors or self._next_record is None
+            self._reject(reason if is_told else None)
             self._go_on([], self._close_parser, place)
 
     def _is_loss(self, token: int, place: int) -> bool:
         """Whether what begins at `token`, and is in error at a place, is a record's tag, or hides records."""
         held = self._held
-        if self._collector.in_section:
+        if self._collector.section:
             return True
         if held.match(_COMMENT, token):
             return held.find(_HIDING_ENDS, token, place) is None
@@ -357,7 +365,7 @@ class _XmlStream:
 
     def _meet_end(self) -> None:
         self._told_of_end = True
-        self._cut_in_section = self._collector.in_section
+        self._cut_in_section = self._collector.section > 0
 
     def _end_sections(self) -> None:
         """What lies before the cut was read again: a section that begins from here on has no end."""

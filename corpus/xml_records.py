@@ -72,7 +72,11 @@ class RecordCollector:
         self._attributes_size = 0
         self._depth = 0  # of the record's element; 0 outside of records
         self.open: list[Level] = []
-        self.in_section = self.met_element = False
+        self.section = 0  # where the CDATA section at hand begins; 0 outside of sections
+        self.met_element = False
+        self.behind_damage = (
+            False  # and before the next record: a section or instruction with a tag in it may hide one
+        )
         self.hid = 0  # where the last comment stands, or the end of the last CDATA section
         self._joiner: TextJoiner | None = (
             None  # None outside of records, in what is ignored, and in a record too long
@@ -148,6 +152,8 @@ class RecordCollector:
             joiner.add(data)
             if joiner.size > self.max_bytes:
                 self._joiner = None
+        elif self.behind_damage and self.section and "<" in data:
+            raise Refused("invalid_xml", self.section)
 
     def skipped_entity(self, name: str, is_parameter: bool) -> None:
         """An entity that the document does not declare: HTML's names are known, others stay as they are written.
@@ -163,13 +169,17 @@ class RecordCollector:
     def comment(self, _data: str) -> None:
         self.hid = self._where()
 
+    def instruction(self, _target: str, data: str) -> None:
+        if self.behind_damage and "<" in data:
+            raise Refused("invalid_xml", self._where())
+
     def start_section(self) -> None:
         if self.no_section_ends:
             raise Refused("truncated_file", self._where())
-        self.in_section = True
+        self.section = self._where()
 
     def end_section(self) -> None:
-        self.in_section, self.hid = False, self._where()
+        self.section, self.hid = 0, self._where()
 
     def end(self, _tag: str) -> None:
         if self.open and self.open[-1].depth == self._level:
@@ -204,6 +214,7 @@ class RecordCollector:
     # ── records ──
 
     def _begin_record(self, name: str, attributes: dict[str, str]) -> None:
+        self.behind_damage = False
         self._depth, self.open = self._level, [Level(self._level, self._where())]
         self._joiner = TextJoiner(self._kinds)
         self._joiner.begin(name, attributes.get("xml:space"))

@@ -123,6 +123,26 @@ def test_a_number_of_an_array_is_one_value_wherever_the_window_ends(
         assert read("a.json", f"[{ONE},\n{number}, {TWO}]") == ["one", (1, "wrong_type"), "two"]
 
 
+@pytest.mark.parametrize("number", ["9" * 300_000, "-1." + "9" * 300_000, "9" * 300_000 + "e-7"])
+def test_a_number_that_is_too_long_is_one_reject_and_not_held(
+    read: Read, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+    fill = module._Values._fill
+
+    def count(values: Any, size: int = 0) -> bool:
+        filled = fill(values, size)
+        held.append(len(values._window))
+        return filled
+
+    monkeypatch.setattr(module._Values, "_fill", count)
+    for window in (64 << 10, 1000, 7):
+        monkeypatch.setattr(module, "_WINDOW", window)
+        data = f"[{ONE},\n{number}, {TWO}]"
+        assert read("a.json", data, max_record_bytes=30_000) == ["one", (1, "record_too_long"), "two"]
+    assert max(held) < 200_000
+
+
 # ── damage ──
 
 

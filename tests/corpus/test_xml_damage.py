@@ -37,8 +37,11 @@ BETWEEN = [
     "<p a=1>",
     "<!-- <s>hidden</s> -->",
     "<!-- & -->",
+    "</p><?pi a?>",
+    "</p><![CDATA[a]]>",
 ]
 UNCLOSED = ["<s><!-- lost\n", "<s><![CDATA[lost\n"]
+UNCLOSED_BETWEEN = ["<h><![CDATA[ lost</h>", "<h><?php lost</h>"]
 STRAY = ["</s>", "<r>", "<?xml version='1.0'?>"]
 
 
@@ -109,6 +112,27 @@ def test_what_is_not_closed_hides_no_good_record(
         assert items_of(path, data, text_field="s") == items
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from([*GOOD, *BROKEN, *BETWEEN]), max_size=40),
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(UNCLOSED_BETWEEN)), min_size=1, max_size=5),
+    st.integers(1, 200),
+)  # fmt: skip
+def test_behind_a_stray_end_what_is_not_closed_costs_no_good_record(
+    items_of: ItemsOf, tmp_path_factory: Any, pieces: list[str], lost: list[tuple[int, str]], slice: int
+) -> None:
+    path = tmp_path_factory.mktemp("xml") / "a.xml"
+    for place, token in sorted(lost, reverse=True):
+        pieces.insert(place, "</x>" + token)
+    data, good = numbered(pieces)
+    items = items_of(path, data, text_field="s")
+    assert [re.findall(r"GOOD\d+\.", item.text) for item in items if isinstance(item, Record)] == [
+        [name] for name in good
+    ]
+    with small(slice):
+        assert items_of(path, data, text_field="s") == items
+
+
 @pytest.mark.parametrize(
     ("data", "found"),
     [
@@ -128,15 +152,55 @@ def test_what_is_not_closed_hides_no_good_record(
         ("<r><é:s>one</é:s><é:s>a & b</é:s><é:s>two</é:s></r>", ["one", (1, "invalid_xml"), "two"]),
         ("<r><s>lost<s/><s>one</s></r>", [(0, "invalid_xml"), (1, "empty_text"), "one"]),
         ("<r><s>a <s><![CDATA[x]]></s><s>y</s><b/><s>b<![CDATA[ never</s></r>", [(0, "truncated_file"), "x", "y", (3, "truncated_file")]),
+        ("<r><s>one</s><s><?lost <s>two</s><s>three</s></r>", ["one", (1, "truncated_file"), "two", "three"]),
     ],
 )  # fmt: skip
 def test_each_loss_is_told(read: Read, data: str, found: list[Any]) -> None:
     assert read("a.xml", data, text_field="/r/s" if "<b>" not in data else "s") == found
 
 
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ("<h><?php lost</h><s>one</s>", ["one"]),
+        ("<h><?php a?><![CDATA[a]]><?php lost</h><s>one</s><![CDATA[<s>no</s>]]>", ["one"]),
+        ("<h><![CDATA[ lost</h><s>one</s><s><![CDATA[two]]></s>", ["one", "two"]),
+        ("<!-- a --><h><![CDATA[ lost</h><s>one</s>", ["one"]),
+        ("<s>one</s><?php lost", ["one", (2, "truncated_file")]),
+        ("<?xml version='1.0'?><!DOCTYPE r [<!ENTITY e 'two'>]><r><s>&e;</s></r>", ["two"]),
+    ],
+)
+def test_what_stands_behind_a_stray_end(
+    items_of: ItemsOf, tmp_path: Path, data: str, found: list[Any]
+) -> None:
+    for slice in (16 << 10, 1, 7, 20):
+        with small(slice):
+            items = items_of(tmp_path / "a.xml", f"<r></x>{data}", text_field="s")
+        assert [
+            item.text if isinstance(item, Record) else (item.position, item.reason) for item in items
+        ] == [(0, "invalid_xml"), *found]
+
+
 def test_where_the_root_is_the_record_the_next_document_is_read(read: Read) -> None:
     data = "<?xml version='1.0'?><r>a & b</r><?xml bad?><r>b</r><?xml version='1.0'?><r>two</r>"
-    assert read("a.xml", data, text_field=".") == [(0, "invalid_xml"), "two"]
+    assert read("a.xml", data, text_field=".") == [(0, "invalid_xml"), (1, "invalid_xml"), "two"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("</x>", "invalid_xml"),
+        ("&", "invalid_xml"),
+        ("<a>" * 1500, "nested_too_deep"),
+        (f"<a t='{'x' * 900_000}'>" * 3, "record_too_long"),
+    ],
+)
+def test_where_any_element_may_be_a_record_each_document_that_is_cut_short_is_told(
+    read: Read, bad: str, reason: str
+) -> None:
+    data = f"<?xml version='1.0'?><r><body><p>one</p></body>{bad}<body><p>two</p></body></r>\n"
+    found = read("a.xml", data * 4, text_field="body/*", max_record_bytes=1 << 20)
+    assert found == ["one", (1, reason), "one", (3, reason), "one", (5, reason), "one", (7, reason)]
 
 
 @pytest.mark.parametrize("path", [".//text", "page/text", "/r/page/text"])
@@ -178,6 +242,24 @@ def test_behind_damage_records_know_again_what_begins_above_them(
         if text == "good"
     ]
     assert [item.own_id for item in items if isinstance(item, Record)] == expected
+
+
+def test_behind_damage_what_holds_no_tags_is_read_over(items_of: ItemsOf, tmp_path: Path) -> None:
+    title = "<?page 2?><title><![CDATA[a & b]]></title>"
+    page = f"{title}<page num='2'>{title}<s>two</s></page>"
+    items = items_of(
+        tmp_path / "a.xml", f"<r><page><s>a & b</s></page>{page}{page}</r>", text_field="s", id_field="@num"
+    )
+    assert items[1:] == [Record(1, "two"), Record(2, "two", own_id="2")]
+
+
+@pytest.mark.parametrize("token", UNCLOSED_BETWEEN)
+def test_behind_a_stray_end_nothing_hides_the_rest_of_a_file(read: Read, token: str) -> None:
+    good = [f"a good law {number}" for number in range(10_000)]
+    data = "<r></x><s>first</s></act>" + token + "".join(f"<s>{text}</s>\n" for text in good)
+    for end in ("</r>", "<s><![CDATA[last]]></s><?pi?></r>"):
+        found = read("a.xml", data + end, text_field="s")
+        assert found == [(0, "invalid_xml"), "first", *good, *["last"] * ("last" in end)]
 
 
 def test_many_unclosed_elements_between_records_hide_none(read: Read) -> None:
