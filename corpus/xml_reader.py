@@ -35,7 +35,7 @@ _MAX_NAME = 256  # bytes of a tag up to the end of its name
 _AROUND = b"<tilth>"  # stands around a piece of a document
 _DOCUMENT = re.compile(rb"<\?xml\s")
 _COMMENT, _HIDING_ENDS = re.compile(b"<!--"), re.compile(rb"-->|\]\]>")
-_INSTRUCTION, _HIDING_INSTRUCTION = re.compile(rb"<\?"), re.compile(rb"<\?[^<]*<")
+_INSTRUCTION, _HIDING_INSTRUCTION = re.compile(rb"<\?"), re.compile(rb"<\?(?:[^<?]++|\?(?!>))*+<")
 _WHOLE_TAG = re.compile(rb"""<(?:[^<>"']|"[^"<]*"|'[^'<]*')*>""")
 _MIN_LIMIT = 1 << 20  # bytes; a record of a shorter limit may have this much of markup all the same
 # Bytes that may be looked through again after damage, for each byte that lies before it and each that a record may have: the
@@ -213,7 +213,7 @@ class _XmlStream:
     def _recover(self, code: int, place: int) -> None:
         """After an error at a byte: a further document, or else the next place where a record begins."""
         collector, held = self._collector, self._held
-        if code in _AFTER_ROOT:
+        if code in _AFTER_ROOT and not held.match(_HIDING_INSTRUCTION, place):
             self._go_on(self._inside("truncated_file"), self._open_parser, place)
         elif code == _NO_ELEMENTS and not collector.in_element:
             self._close_parser()
@@ -399,7 +399,7 @@ def _tag_of(name: str) -> re.Pattern[bytes] | None:
     """The beginning of an element's tag, with any prefix; None where any element is meant."""
     if name in ("", "*"):
         return None
-    return re.compile(rb"<(?:[^\s<>/:=&'\"]+:)?" + re.escape(name.encode()) + rb"(?=[\s/>])")
+    return re.compile(rb"<(?:[^\s<>/:=&'\"!?]+:)?" + re.escape(name.encode()) + rb"(?=[\s/>])")
 
 
 def _check_entity(name: str, is_parameter: bool, value: str | None, *_place: Any) -> None:

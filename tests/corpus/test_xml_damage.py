@@ -167,6 +167,9 @@ def test_each_loss_is_told(read: Read, data: str, found: list[Any]) -> None:
         ("<h><![CDATA[ lost</h><s>one</s><s><![CDATA[two]]></s>", ["one", "two"]),
         ("<!-- a --><h><![CDATA[ lost</h><s>one</s>", ["one"]),
         ("<s>one</s><?php lost", ["one", (2, "truncated_file")]),
+        ("<![CDATA[x:s><s>one</s><?x:s <s>two</s>?>", ["one"]),
+        ("<?x:s <s>one</s>?><s>two</s>", ["one", "two"]),
+        ("<?xml <s>one</s>?><s>two</s>", ["one", "two"]),
         ("<?xml version='1.0'?><!DOCTYPE r [<!ENTITY e 'two'>]><r><s>&e;</s></r>", ["two"]),
     ],
 )
