@@ -139,6 +139,7 @@ class _XmlStream:
     def _open_fragment(self) -> None:
         """What follows is a piece of a document behind damage; its elements stand side by side."""
         self._open_parser(_AROUND, self._path.above)
+        self._parser.ProcessingInstructionHandler = self._collector.instruction
         self._collector.behind_damage = True
 
     def _open_parser(self, around: bytes = b"", above: tuple[str, ...] = ()) -> None:
@@ -152,7 +153,6 @@ class _XmlStream:
         parser.CharacterDataHandler = collector.text
         parser.CommentHandler, parser.StartCdataSectionHandler = collector.comment, collector.start_section
         parser.EndCdataSectionHandler = collector.end_section
-        parser.ProcessingInstructionHandler = collector.instruction
         parser.SkippedEntityHandler = collector.skipped_entity
         parser.EntityDeclHandler, parser.ExternalEntityRefHandler = _check_entity, _refuse_entity
         self._parser = parser
@@ -175,7 +175,7 @@ class _XmlStream:
         except expat.ExpatError as error:
             return self._recover(error.code, parser.ErrorByteIndex)
         place = parser.CurrentByteIndex
-        if collector.behind_damage and held.match(_HIDING_INSTRUCTION, place):
+        if collector.in_doubt and held.match(_HIDING_INSTRUCTION, place):
             return self._pass_over("invalid_xml", place)  # whether it ends or not
         if held.fed - place > _MAX_TAG + _SLICE:
             return self._pass_over_token(place)

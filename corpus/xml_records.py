@@ -74,9 +74,7 @@ class RecordCollector:
         self.open: list[Level] = []
         self.section = 0  # where the CDATA section at hand begins; 0 outside of sections
         self.met_element = False
-        self.behind_damage = (
-            False  # and before the next record: a section or instruction with a tag in it may hide one
-        )
+        self.behind_damage = False
         self.hid = 0  # where the last comment stands, or the end of the last CDATA section
         self._joiner: TextJoiner | None = (
             None  # None outside of records, in what is ignored, and in a record too long
@@ -90,6 +88,11 @@ class RecordCollector:
     @property
     def in_record(self) -> bool:
         return self._depth > 0
+
+    @property
+    def in_doubt(self) -> bool:
+        """Between records behind damage, where a section or an instruction that holds a tag may lack its end, and hide records."""
+        return self.behind_damage and not self._depth
 
     @property
     def in_element(self) -> bool:
@@ -152,7 +155,7 @@ class RecordCollector:
             joiner.add(data)
             if joiner.size > self.max_bytes:
                 self._joiner = None
-        elif self.behind_damage and self.section and "<" in data:
+        elif self.section and self.in_doubt and "<" in data:
             raise Refused("invalid_xml", self.section)
 
     def skipped_entity(self, name: str, is_parameter: bool) -> None:
@@ -170,7 +173,7 @@ class RecordCollector:
         self.hid = self._where()
 
     def instruction(self, _target: str, data: str) -> None:
-        if self.behind_damage and "<" in data:
+        if self.in_doubt and "<" in data:
             raise Refused("invalid_xml", self._where())
 
     def start_section(self) -> None:
@@ -214,7 +217,6 @@ class RecordCollector:
     # ── records ──
 
     def _begin_record(self, name: str, attributes: dict[str, str]) -> None:
-        self.behind_damage = False
         self._depth, self.open = self._level, [Level(self._level, self._where())]
         self._joiner = TextJoiner(self._kinds)
         self._joiner.begin(name, attributes.get("xml:space"))
