@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from app.bases import committed_steps, end_of, given_base, model_folder
 from app.held_out import scored_holdout
 from app.reach import BASELINE, is_scorecard_of
 from app.recipe import BASE_RUN
-from app.training import committed_steps, end_of, given_base, model_folder
 from corpus import names
 from corpus.errors import ConfigError, UnknownName
 from corpus.facts import write_facts

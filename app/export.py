@@ -61,8 +61,8 @@ def export(lake: Lake, reference: str, to: str, out: Path) -> list[dict[str, Any
 
 
 def _export_model(lake: Lake, run_id: str, step: int | None, folder: Path) -> list[dict[str, Any]]:
+    from app.bases import model_folder
     from app.queries import run_lineage
-    from app.training import model_folder
 
     source = model_folder(lake, run_id, step)
     tokenizer = lake.folder("tokenizer", run_lineage(lake, run_id)["tokenizer_id"]) / "files"

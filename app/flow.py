@@ -11,14 +11,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from app.bases import base_run, model_folder, tokenizer_of_run
 from app.guard import record_guards
 from app.held_out import check_held_out, tell_what_it_costs, tell_what_the_base_read
+from app.planned import check_positions
 from app.profile import Profile
 from app.reach import check_baseline, last_stage
 from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
 from app.render import render_funnel_summary
 from app.report import Report, counted
-from app.training import base_run, check_positions, model_folder, tokenizer_of_run
 from app.version import version_fingerprint
 from corpus import names
 from corpus.engine import kept_workers, release_workers
@@ -282,7 +283,7 @@ def tokenize_snapshot(work: Work) -> None:
 
 def mix_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
     """A plan for the base, if it is trained here, and one for each run."""
-    from app.training import over_budget, planned_runs
+    from app.planned import over_budget, planned_runs
     from mixer.mix import mix
     from mixer.static import BudgetTooLarge
 

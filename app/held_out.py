@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from app.bases import base_run
 from app.lineage import contents_read
-from app.training import base_run
 from corpus.errors import ConfigError
 from corpus.holdout import held_out_rows
 from corpus.lake import Manifest

@@ -88,7 +88,7 @@ def check_needs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], until: str, pr
         if recipe.base_model and recipe.base_model.path:
             _must_hold(loaded.path(recipe.base_model.path), "config.json", "base_model.path")
     if "mix" in reached:
-        from app.training import check_positions, planned_runs, scratch_architecture
+        from app.planned import check_positions, planned_runs, scratch_architecture
 
         planned_runs(loaded, runs, profile)
         base = recipe.base_model
@@ -201,7 +201,7 @@ def _check_step(
     loaded: LoadedRecipe, runs: Mapping[str, Recipe], profile: Profile, run: str, step: int
 ) -> None:
     """ConfigError where the step of a run is neither its last nor a milestone that is scored."""
-    from app.training import planned_runs
+    from app.planned import planned_runs
 
     milestones = run != BASE_RUN and loaded.recipe.evaluation.full.at == "milestones"
     steps = planned_runs(loaded, runs, profile)[run].scored_steps(milestones)

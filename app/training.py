@@ -1,19 +1,17 @@
-"""Training in the flow: which runs a recipe plans, what each starts from, and walking through them."""
+"""Training in the flow: walking through the planned runs, and which run folder each is."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.origin import ORIGIN, find_origin, record_origin
-from app.profile import Profile
-from app.recipe import BASE_RUN, LoadedRecipe, Recipe, Scratch
+from app.bases import base_of, origin_of
+from app.origin import ORIGIN
+from app.planned import PlannedRun, planned_runs
+from app.recipe import BASE_RUN, Recipe
 from corpus import names
-from corpus.config import apply_sets, build_section, set_key
 from corpus.differences import find_differences
 from corpus.errors import ConfigError, GuardStop, NotFinite
 from corpus.fingerprint import fingerprint
@@ -21,136 +19,16 @@ from corpus.holdout import held_out_rows
 from corpus.json_file import read_json
 from corpus.lake import Lake, Manifest
 from corpus.names import Claim
-from mixer.global_batch import global_batch, whole_steps
 from mixer.mix import open_plan
-from mixer.static import BudgetTooLarge, Mixture
 from mixer.tokenize import open_streams, tokenizer_folder, verify_shards
 from mixer.tokenizer import load_tokenizer
-from trainer.config import Architecture, Training, resolve_training
+from trainer.config import Training
 from trainer.model import Base
-from trainer.schedule import build_cadence
 
 if TYPE_CHECKING:
     from app.flow import Work
 
 VERSION = 1
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """What a run reads and how it learns. `sources` None: all of the recipe's."""
-
-    mixture: Mixture
-    training: Training
-    sources: list[str] | None = None
-
-    def budget(self) -> dict[str, int]:
-        training = self.training
-        return {
-            "tokens": training.tokens,
-            "global_batch_tokens": training.global_batch_tokens,
-            "sequence_length": training.sequence_length,
-        }
-
-    @property
-    def milestones(self) -> Set[int]:
-        """The steps whose checkpoints no rotation removes."""
-        sequences = global_batch(self.training.global_batch_tokens, self.training.sequence_length)
-        step_tokens = sequences * self.training.sequence_length
-        return build_cadence(self.training, whole_steps(**self.budget()), step_tokens).milestones
-
-    def scored_steps(self, milestones: bool) -> list[int]:
-        """The steps whose checkpoints are scored if nothing ends the run before: its last, and its milestones if asked for."""
-        return sorted({whole_steps(**self.budget()), *(self.milestones if milestones else ())})
-
-
-def planned_runs(loaded: LoadedRecipe, runs: Mapping[str, Recipe], profile: Profile) -> dict[str, PlannedRun]:
-    """The base first, if it is trained from scratch, then the recipe's runs; learning rates, seeds and `auto` made definite.
-
-    The profile's device comes first: it decides what `auto` precision is, and whether there is a GPU for fp16.
-    """
-    recipe = loaded.recipe
-    assert recipe.training is not None and recipe.base_model is not None, (
-        "app.reach and app.recipe ask for both"
-    )
-    found: dict[str, PlannedRun] = {}
-    peak = recipe.base_model.peak_learning_rate
-    if scratch := recipe.base_model.scratch:
-        base = _on_machine(base_training(loaded, scratch), profile)
-        mixture = build_section(Mixture, {"max_epochs": recipe.mixture.max_epochs}, "base_model.scratch")
-        found[BASE_RUN] = PlannedRun(mixture, resolve_training(base, seed=recipe.seed), scratch.sources)
-        peak = scratch.learning_rate if peak is None else peak
-    for name, own in runs.items():
-        assert own.training is not None
-        training = resolve_training(_on_machine(own.training, profile), peak, recipe.seed)
-        found[name] = PlannedRun(own.mixture, training)
-    return found
-
-
-def over_budget(work: Work, run: str, planned: PlannedRun, error: BudgetTooLarge) -> BudgetTooLarge:
-    """The same error with what the operator needs to mend it: which run, which key, and whether only a sample was read."""
-    key = "training.tokens"
-    if run == BASE_RUN:
-        key = "base_model.scratch.tokens"
-    elif key in work.recipe.runs.get(run, {}):
-        key = f"runs.{run}: {key}"
-    length = planned.training.sequence_length
-    step = global_batch(planned.training.global_batch_tokens, length) * length
-    sampled = (
-        f" Only a sample of {work.sample:.2%} was read, and the budget is that of the whole corpus."
-        if work.sample < 1
-        else ""
-    )
-    most = error.room // step * step
-    fits = f"{most} is the most that fits" if most else "not one fits"
-    return BudgetTooLarge(
-        f"run {run!r}: {error} Its budget is {key}, in whole steps of {step:,} tokens, of which {fits}.{sampled}",
-        error.room,
-    )
-
-
-def base_training(loaded: LoadedRecipe, scratch: Scratch) -> Training:
-    """How a base is trained: the recipe's training as it is written, with what `scratch` says instead.
-
-    As written, since a value read once may read differently again: 100% is 1.0, and a 1 is a token.
-    """
-    tree = apply_sets(loaded.tree["training"], [])
-    for key in ("monitor", "checkpoints"):
-        tree.pop(key, None)
-    changes = {"tokens": scratch.tokens, "learning_rate": scratch.learning_rate, **scratch.training}
-    for key, value in changes.items():
-        set_key(tree, key, value)
-    return build_section(Training, tree, "base_model.scratch.training")
-
-
-def lengths_read(loaded: LoadedRecipe) -> dict[str, int]:
-    """By key, how many tokens a model of the recipe reads at once: sequences of its base and runs, windows of its evaluation."""
-    recipe = loaded.recipe
-    assert recipe.training is not None
-    found = {"training.sequence_length": recipe.training.sequence_length}  # the window, where none is given
-    if recipe.base_model and (scratch := recipe.base_model.scratch):
-        found["base_model.scratch: sequence_length"] = base_training(loaded, scratch).sequence_length
-    for name, run in loaded.runs().items():
-        assert run.training is not None
-        found[f"runs.{name}: training.sequence_length"] = run.training.sequence_length
-    if window := recipe.evaluation.window_tokens:
-        found["evaluation.window_tokens"] = window
-    return found
-
-
-def check_positions(loaded: LoadedRecipe, positions: int | None, where: str) -> None:
-    """ConfigError, naming the key, where the recipe reads more tokens at once than a model has positions."""
-    key, longest = max(lengths_read(loaded).items(), key=lambda item: item[1])
-    if positions is not None and longest > positions:
-        raise ConfigError(f"{key} is {longest}, but {where} has {positions} positions; give at most that")
-
-
-def scratch_architecture(loaded: LoadedRecipe, scratch: Scratch) -> Architecture:
-    """The architecture of the base, with positions for all that it and what goes on from it will read."""
-    if scratch.architecture.max_position_embeddings is not None:
-        return scratch.architecture
-    positions = max(lengths_read(loaded).values())
-    return scratch.architecture.model_copy(update={"max_position_embeddings": positions})
 
 
 def train_planned_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
@@ -180,96 +58,6 @@ def train_planned_runs(work: Work, runs: Mapping[str, Recipe]) -> None:
             raise GuardStop(f"the base did not finish: {reason}")
         if reason:
             work.unfinished[name] = reason
-
-
-def base_of(work: Work, run: str) -> Base:
-    """Where a run's first weights come from."""
-    config = work.recipe.base_model
-    assert config is not None
-    if run == BASE_RUN:
-        assert config.scratch is not None
-        return Base(architecture=scratch_architecture(work.loaded, config.scratch), name="scratch")
-    if config.scratch:
-        folder = work.lake.runs / work.runs[BASE_RUN] / "export"
-        return Base(folder=folder, name=f"{work.claim}/{BASE_RUN}")
-    return given_base(work)
-
-
-def origin_of(work: Work, run: str, base: Base) -> dict[str, Any] | None:
-    """The checkpoint of this lake that a run's first weights are, as its lineage records it."""
-    config = work.recipe.base_model
-    assert config is not None
-    if run == BASE_RUN:
-        return None
-    if config.scratch:
-        return record_origin(work.runs[BASE_RUN], max(committed_steps(work.lake.runs / work.runs[BASE_RUN])))
-    if config.run:
-        found = base_run(work.lake, config.run)
-        return record_origin(found.id, end_of(work.lake, found))
-    return find_origin(work.lake, base.identity()["weights_sha256"])
-
-
-def given_base(work: Work) -> Base:
-    """The base that was not trained here for this recipe: a model folder, or a checkpoint of another run."""
-    config = work.recipe.base_model
-    assert config is not None
-    if config.path:
-        return Base(folder=work.loaded.path(config.path), name=config.path)
-    assert config.run is not None
-    found = base_run(work.lake, config.run)
-    return Base(folder=model_folder(work.lake, found.id, found.step), name=config.run)
-
-
-def base_run(lake: Lake, reference: str) -> names.Resolved:
-    """The checkpoint that `base_model.run` names; ConfigError if it is none or has no model to start from."""
-    found = names.resolve(lake, reference, "run")
-    if found.kind != "run":
-        raise ConfigError(
-            f"base_model.run: {reference!r} is a {found.kind}, not a run. Write NAME/RUN or NAME/RUN/STEP."
-        )
-    model_folder(lake, found.id, found.step)
-    return found
-
-
-def end_of(lake: Lake, found: names.Resolved) -> int:
-    """The step of a checkpoint reference: the last that is committed, where it names a run."""
-    return found.step if found.step is not None else max(committed_steps(lake.runs / found.id), default=0)
-
-
-def tokenizer_of_run(lake: Lake, run_id: str) -> Manifest:
-    """The tokenizer that a run of this lake was trained with."""
-    from app.queries import run_lineage
-
-    return lake.get("tokenizer", run_lineage(lake, run_id)["tokenizer_id"])
-
-
-def model_folder(lake: Lake, run_id: str, step: int | None) -> Path:
-    """The Hugging Face model folder of a checkpoint: the export for the last step, else the committed checkpoint."""
-    from trainer.checkpoint import checkpoint_folder
-
-    folder = lake.runs / run_id
-    if step is None and (folder / "export").exists():
-        return folder / "export"
-    if step is None:
-        raise ConfigError(
-            f"run {run_id[:12]} is not finished, so it has no export yet. Name a checkpoint: {_steps_text(folder)}."
-        )
-    steps = committed_steps(folder)
-    if step not in steps:
-        raise ConfigError(
-            f"run {run_id[:12]} has no committed checkpoint at step {step}. It has: {_steps_text(folder)}."
-        )
-    return checkpoint_folder(folder, step)
-
-
-def _steps_text(run_folder: Path) -> str:
-    return ", ".join(map(str, committed_steps(run_folder))) or "none"
-
-
-def committed_steps(run_folder: Path) -> list[int]:
-    from trainer.checkpoint import read_checkpoints
-
-    return [found.step for found in read_checkpoints(run_folder)]
 
 
 def run_identity(work: Work, planned: PlannedRun, base: Base, mixture: Manifest) -> dict[str, Any]:
@@ -334,16 +122,6 @@ def _check_accepted(work: Work, name: str, planned: PlannedRun, base: Base) -> N
     before = _goes_on_with(work.lake, run_id)
     if before is not None and find_differences(before, identity):
         check_milestones(work.lake.runs / run_id, planned.milestones)
-
-
-def _on_machine(training: Training, profile: Profile) -> Training:
-    """The training where the profile says it runs."""
-    changes = {
-        "device": profile.device,
-        "engine": profile.engine,
-        "micro_batch_sequences": profile.micro_batch_sequences,
-    }
-    return training.model_copy(update=changes)
 
 
 def _roles(work: Work) -> dict[str, str]:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.bases import base_run, end_of
 from app.recipe import LoadedRecipe, TokenizerPath
-from app.training import base_run, end_of
 from corpus.errors import ConfigError
 from corpus.files import FileRef, HashCache, list_files
 from corpus.fingerprint import fingerprint

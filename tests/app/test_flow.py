@@ -14,10 +14,10 @@ from app import flow
 from app.closing import closing_text
 from app.evaluation import _unusable
 from app.flow import Work
+from app.planned import planned_runs
 from app.profile import Profile
 from app.recipe import load_recipe
 from app.report import Report
-from app.training import planned_runs
 from corpus import names
 from corpus.lake import Lake
 from evals.task_rows import RejectedRow

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from app.planned import planned_runs, scratch_architecture
 from app.profile import Profile
 from app.recipe import LoadedRecipe, load_recipe
-from app.training import planned_runs, scratch_architecture
 from corpus import names
 from corpus.errors import ConfigError
 from tests.app.command import tilth
