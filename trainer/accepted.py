@@ -53,7 +53,7 @@ def _hint(key: str) -> str:
     """The key that was meant, if it is a slip of the pen; one of a recipe that no run can change is none."""
     if covers(ACCEPTABLE, f"training.{key}"):
         return f" Did you mean 'training.{key}'?"
-    whole = any(one.startswith(f"{key}.") for one in ACCEPTABLE)  # a section, of which some keys can be accepted
+    whole = any(one.startswith(f"{key}.") for one in ACCEPTABLE)  # of a section some keys can be accepted
     own = key.removeprefix("training.") in Training.model_fields
     return "" if whole or own else did_you_mean(key, ACCEPTABLE)
 
