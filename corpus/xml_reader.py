@@ -176,7 +176,7 @@ class _XmlStream:
             return self._recover(error.code, parser.ErrorByteIndex)
         place = parser.CurrentByteIndex
         if collector.in_doubt and held.match(_HIDING_INSTRUCTION, place):
-            return self._pass_over("invalid_xml", place)  # whether it ends or not
+            return self._pass_over(None, place)  # whether it ends or not
         if held.fed - place > _MAX_TAG + _SLICE:
             return self._pass_over_token(place)
         if not collector.in_record:
@@ -257,11 +257,13 @@ class _XmlStream:
         is_record = self._next_record is not None and held.match(self._next_record, token) is not None
         return is_record and not (ended and ended <= place)
 
-    def _pass_over(self, reason: str, place: int) -> None:
+    def _pass_over(self, reason: str | None, place: int) -> None:
         """After what is refused the next record is looked for, by a parser that knows none of the file's own entities.
 
         What is refused in the file's own declarations costs no record; one that uses them is refused in its turn.
         """
+        if reason is None:
+            return self._go_on([], self._close_parser, place)
         of_entity = reason == "xml_entity"
         self._collector.entities_refused |= of_entity
         if self._collector.in_record:

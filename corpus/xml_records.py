@@ -20,9 +20,9 @@ NOT_TEXT, CONTROL = "\ufdd0", "\ufdd1"
 
 
 class Refused(Exception):
-    """The document is not read on from a place (0: from after what is refused); `reason` is the reject's."""
+    """The document is not read on from a place (0: from after what is refused); `reason` is the reject's (None: no error)."""
 
-    def __init__(self, reason: str, place: int = 0):
+    def __init__(self, reason: str | None, place: int = 0):
         super().__init__(reason)
         self.reason, self.place = reason, place
 
@@ -156,7 +156,7 @@ class RecordCollector:
             if joiner.size > self.max_bytes:
                 self._joiner = None
         elif self.section and self.in_doubt and "<" in data:
-            raise Refused("invalid_xml", self.section)
+            raise Refused(None, self.section)
 
     def skipped_entity(self, name: str, is_parameter: bool) -> None:
         """An entity that the document does not declare: HTML's names are known, others stay as they are written.
@@ -174,7 +174,7 @@ class RecordCollector:
 
     def instruction(self, _target: str, data: str) -> None:
         if self.in_doubt and "<" in data:
-            raise Refused("invalid_xml", self._where())
+            raise Refused(None, self._where())
 
     def start_section(self) -> None:
         if self.no_section_ends:

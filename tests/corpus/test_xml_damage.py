@@ -225,6 +225,15 @@ def test_stray_ends_between_records_end_no_file(read: Read, monkeypatch: pytest.
     assert read("a.xml", data, text_field="s") == [(0, "invalid_xml"), "one", "two"]
 
 
+@pytest.mark.parametrize("passed", ["<![CDATA[<b>]]>", "<?pi <b>?>"])
+def test_what_is_passed_over_behind_damage_is_no_error(
+    read: Read, monkeypatch: pytest.MonkeyPatch, passed: str
+) -> None:
+    monkeypatch.setattr(module, "_MAX_ERRORS", 100)
+    data = "<r></x>" + f"<!-- a -->{passed}" * 1000 + "<s>one</s>"
+    assert read("a.xml", data, text_field="s") == [(0, "invalid_xml"), "one"]
+
+
 def test_a_file_of_nothing_but_errors_is_given_up(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MAX_ERRORS", 500)
     found = read("a.xml", "<r>" + "<s>a & b</s>" * 3000, text_field="s")
