@@ -137,8 +137,12 @@ class _XmlStream:
         return found
 
     def _open_fragment(self) -> None:
-        """What follows is a piece of a document behind damage; its elements stand side by side."""
+        """What follows is a piece of a document; its elements stand side by side."""
         self._open_parser(_AROUND, self._path.above)
+
+    def _open_behind_damage(self) -> None:
+        """What follows is such a piece, of which nothing was read before."""
+        self._open_fragment()
         self._parser.ProcessingInstructionHandler = self._collector.instruction
         self._collector.behind_damage = True
 
@@ -196,7 +200,7 @@ class _XmlStream:
             self._carry = data[-_MAX_NAME:]
             return
         self._carry = b""
-        (self._open_fragment if self._next_record else self._open_parser)()
+        (self._open_behind_damage if self._next_record else self._open_parser)()
         self._waiting.appendleft(data[found.start() :])
 
     def _seek_end_of_comment(self, data: bytes) -> None:
@@ -219,7 +223,7 @@ class _XmlStream:
             self._close_parser()
         elif code == _TAG_MISMATCH and self._reads_on_behind_end():
             self._reject(None if self._errors else "invalid_xml")
-            self._go_on([], self._open_fragment, place)
+            self._go_on([], self._open_behind_damage, place)
         elif code in _CUT_OFF:
             self._meet_end()
             self._fail("truncated_file", held.fed, is_loss=code != _NO_ELEMENTS)
@@ -311,7 +315,7 @@ class _XmlStream:
             self._break("record_too_long", place)
         else:
             steps = self._inside("record_too_long", num_lost)
-            self._go_on(steps, self._open_fragment, levels[num_lost].began)
+            self._go_on(steps, self._open_behind_damage, levels[num_lost].began)
 
     def _break(self, reason: str, place: int, hidden: bool = True) -> None:
         """The records at hand cannot be read, for what was met up to a place.

@@ -114,7 +114,7 @@ def test_what_is_not_closed_hides_no_good_record(
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.sampled_from([*GOOD, *BROKEN, *BETWEEN]), max_size=40),
+    st.lists(st.sampled_from([*GOOD, *(f"{bad}</x>" for bad in BROKEN), *BETWEEN]), max_size=40),
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from(UNCLOSED_BETWEEN)), min_size=1, max_size=5),
     st.integers(1, 200),
 )  # fmt: skip
@@ -173,6 +173,7 @@ def test_each_loss_is_told(read: Read, data: str, found: list[Any]) -> None:
         ("<![CDATA[x:s><s>one</s><?x:s <s>two</s>?>", ["one", "two"]),
         ("<?x:s <s>one</s>?><s>two</s>", ["one", "two"]),
         ("<?xml <s>one</s>?><s>two</s>", ["one", "two"]),
+        ("<s>no end<s>one</s><?pi <s>?><![CDATA[<s>]]><s>two</s></x>", [(1, "invalid_xml"), "one", "two"]),
         ("<?xml version='1.0'?><!DOCTYPE r [<!ENTITY e 'two'>]><r><s>&e;</s></r>", ["two"]),
     ],
 )
