@@ -6,6 +6,7 @@ rename to names that their content decides.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from corpus.lake import Lake
-from corpus.part import staging_path
 from corpus.process import is_alive, this_process
 
 HEARTBEAT_SECONDS = 5
@@ -76,16 +76,12 @@ def _is_dead(path: Path, holder: dict[str, Any]) -> bool:
 
 
 def _take_away(path: Path, holder: dict[str, Any]) -> None:
-    """Remove a dead holder's lease; of several takers only the one whose rename succeeds removes it."""
-    aside = staging_path(path)
-    try:
-        os.rename(path, aside)
-    except FileNotFoundError:
-        return
-    if _read(aside) != holder and not path.exists():
-        os.rename(aside, path)  # someone alive had taken it in between
-        return
-    aside.unlink(missing_ok=True)
+    """Remove a dead holder's lease. Takers go one by one, or the second would remove what the first has taken since."""
+    with path.with_name(".taking").open("a") as file:
+        with suppress(OSError):  # a file server without locks: then both may go on
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if _read(path) == holder:
+            path.unlink(missing_ok=True)
 
 
 def _beat(path: Path, stop: threading.Event) -> None:

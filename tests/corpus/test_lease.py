@@ -80,7 +80,8 @@ def test_the_second_waits_until_the_first_has_ended(lake: Lake) -> None:
     assert len(said) == 1 and str(os.getpid()) in said[0] and "waiting" in said[0]
 
 
-def test_of_many_one_holds_at_a_time_also_when_a_dead_one_is_found(lake: Lake) -> None:
+@pytest.mark.parametrize("again", range(8))  # eight takers met in every second try once
+def test_of_many_one_holds_at_a_time_also_when_a_dead_one_is_found(lake: Lake, again: int) -> None:
     left_by(lake, pid=dead_pid())
     inside: list[int] = []
     most: list[int] = []
