@@ -38,9 +38,8 @@ def origin_of(work: Work, run: str, base: Base) -> dict[str, Any] | None:
         return None
     if config.scratch:
         return record_origin(work.runs[BASE_RUN], max(committed_steps(work.lake.runs / work.runs[BASE_RUN])))
-    if config.run:
-        found = base_run(work.lake, config.run)
-        return record_origin(found.id, end_of(work.lake, found))
+    if work.given:
+        return record_origin(work.given.id, end_of(work.lake, work.given))
     return find_origin(work.lake, base.identity()["weights_sha256"])
 
 
@@ -50,13 +49,20 @@ def given_base(work: Work) -> Base:
     assert config is not None
     if config.path:
         return Base(folder=work.loaded.path(config.path), name=config.path)
-    assert config.run is not None
-    found = base_run(work.lake, config.run)
-    return Base(folder=model_folder(work.lake, found.id, found.step), name=config.run)
+    assert config.run is not None and work.given is not None
+    return Base(folder=model_folder(work.lake, work.given.id, work.given.step), name=config.run)
 
 
-def base_run(lake: Lake, reference: str) -> names.Resolved:
-    """The checkpoint that `base_model.run` names; ConfigError if it is none or has no model to start from."""
+def base_run(lake: Lake, reference: str, recipe: str) -> names.Resolved:
+    """The checkpoint that `base_model.run` of a recipe names; ConfigError if it is none or has no model to start from.
+
+    Asked once for a walk: a name may lead elsewhere before its end. The plain name of the recipe itself always would.
+    """
+    head, _, rest = reference.strip().partition("/")
+    if head == recipe and names.alias(lake, recipe, rest) is None:
+        raise ConfigError(
+            f"base_model.run: {reference!r} leads to the recipe's own runs as soon as they begin. Write the version: {recipe}@N/{rest or 'RUN'}."
+        )
     found = names.resolve(lake, reference, "run")
     if found.kind != "run":
         raise ConfigError(

@@ -28,7 +28,7 @@ from corpus.holdout import freeze, frozen
 from corpus.ingest import Files, ingest, scan
 from corpus.lake import Lake, Manifest
 from corpus.lease import hold_lease
-from corpus.names import Claim
+from corpus.names import Claim, Resolved
 from corpus.no_documents import why_no_documents
 from corpus.snapshot import check_guards
 from corpus.sql_catalog import catalog_exists, write_catalog
@@ -49,6 +49,7 @@ class Work:
     report: Report
     sample: float = 1.0
     accept: tuple[str, ...] = ()  # identity keys that a run may change and stay the same run
+    given: Resolved | None = None  # the checkpoint that base_model.run named when the walk began
     owner: Claim | None = None
     documents: dict[str, Manifest] = field(default_factory=dict)
     tokenizer: Manifest | None = None
@@ -128,7 +129,7 @@ def check_references(work: Work) -> None:
     """What the recipe names in the lake: a run to go on from, a held-out set that is frozen with the same settings."""
     base, holdout = work.recipe.base_model, work.recipe.holdout
     if base and base.run:
-        found = base_run(work.lake, base.run)
+        work.given = found = base_run(work.lake, base.run, work.recipe.name)
         if work.recipe.training:
             positions = read_max_positions(model_folder(work.lake, found.id, found.step))
             check_positions(work.loaded, positions, f"the model of base_model.run {base.run!r}")
@@ -255,8 +256,8 @@ def build_tokenizer(work: Work) -> Manifest | None:
         elif base and base.path:
             found = import_tokenizer(work.lake, work.loaded.path(base.path))
         else:
-            assert base and base.run
-            found = tokenizer_of_run(work.lake, base_run(work.lake, base.run).id)
+            assert work.given is not None
+            found = tokenizer_of_run(work.lake, work.given.id)
         names.attach(work.lake, work.claim, "tokenizer", found.id)
         stage.id, stage.built, stage.note = (
             found.id,

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from app.bases import base_run
 from app.lineage import contents_read
 from corpus.errors import ConfigError
 from corpus.holdout import held_out_rows
@@ -75,11 +74,10 @@ def tell_what_the_base_read(work: Work) -> None:
     """
     base = work.recipe.base_model
     held = work.curated.holdout if work.curated else None
-    if held is None or base is None or base.run is None:
+    if held is None or base is None or work.given is None:
         return
     contents = set(held_out_rows(work.lake, held)["content_hash"].to_pylist())
-    found = base_run(work.lake, base.run)
-    if read := contents_read(work.lake, found.id, found.step, contents):
+    if read := contents_read(work.lake, work.given.id, work.given.step, contents):
         work.report.say(
             f"base_model.run {base.run!r} has read {len(read):,} of the {len(contents):,} texts in the held-out set {held.identity['name']}: on them "
             "neither it nor what goes on from it can be judged. Train a base under a recipe with this holdout."

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.bases import base_run, end_of
-from app.recipe import LoadedRecipe, TokenizerPath
+from app.bases import end_of
+from app.recipe import TokenizerPath
 from corpus.errors import ConfigError
 from corpus.files import FileRef, HashCache, list_files
 from corpus.fingerprint import fingerprint
 from corpus.ingest import Files, hash_cache
-from corpus.lake import Lake
 from mixer.tokenizer import TOKENIZER_FILES
 from trainer.checkpoint import checkpoint_id
 
@@ -36,20 +35,21 @@ def version_fingerprint(work: Work, files: Mapping[str, Files]) -> str:
     return fingerprint({
         "recipe": recipe.identity() | {"sources": sorted(recipe.sources)}, "holdout": recipe.holdout.name if recipe.holdout else None, "sample": work.sample,
         "sources": sources, "inputs": {name: [file.identity for file in found] for name, found in files.items()},
-        "tasks": {name: task.identity() for name, task in loaded.tasks.items()}, **_read_besides(work.lake, loaded),
+        "tasks": {name: task.identity() for name, task in loaded.tasks.items()}, **_read_besides(work),
     })  # fmt: skip
 
 
-def _read_besides(lake: Lake, loaded: LoadedRecipe) -> dict[str, Any]:
+def _read_besides(work: Work) -> dict[str, Any]:
     """Content of what the recipe reads beside its sources; no key for what it does not name."""
-    recipe, base, cache, root = loaded.recipe, loaded.recipe.base_model, hash_cache(lake), loaded.catalog.root
+    loaded, cache = work.loaded, hash_cache(work.lake)
+    recipe, base, root = loaded.recipe, loaded.recipe.base_model, loaded.catalog.root
     found: dict[str, Any] = {}
     if isinstance(recipe.tokenizer, TokenizerPath):
         found["tokenizer"] = _folder_content(cache, loaded.path(recipe.tokenizer.path))
     if base and base.path:
         found["base_model"] = _folder_content(cache, loaded.path(base.path))
-    if base and base.run:
-        found["base_model"] = _checkpoint(lake, base.run)
+    if work.given:
+        found["base_model"] = checkpoint_id(work.given.id, end_of(work.lake, work.given))
     if loaded.tasks:
         found["task_files"] = {
             name: [
@@ -70,12 +70,6 @@ def _folder_content(cache: HashCache, folder: Path) -> list[list[str]]:
         for path, ref in paths.items()
         if path.parent == folder and (path.suffix in MODEL_FILES or path.name in TOKENIZER_FILES)
     ]
-
-
-def _checkpoint(lake: Lake, reference: str) -> str:
-    """The id of the checkpoint that a reference means now: the last one, where it names a run."""
-    found = base_run(lake, reference)
-    return checkpoint_id(found.id, end_of(lake, found))
 
 
 def _files(path: str, root: str | None = None) -> list[FileRef]:

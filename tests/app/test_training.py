@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from app.origin import read_origin
 from app.planned import planned_runs, scratch_architecture
 from app.profile import Profile
+from app.queries import run_lineage
 from app.recipe import LoadedRecipe, load_recipe
 from corpus import names
 from corpus.errors import ConfigError
-from tests.app.command import tilth
+from tests.app.command import refused, tilth
 from tests.app.small_lake import copy_lake
 from trainer import config
 from trainer.run_folder import write_status
@@ -275,6 +277,40 @@ def test_more_than_a_run_of_the_lake_has_positions_for_is_refused_before_any_wor
         in said.err
     )
     assert not said.out
+
+
+@pytest.mark.parametrize("base", ["small/replay-00", "small/base/4", "small"])
+def test_a_base_by_the_recipe_s_own_name_is_refused_which_would_lead_to_its_own_runs(
+    small_lake: Path, base: str
+) -> None:
+    """small/replay-00 stands for the run of the newest version, which is the one that is to start from it."""
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    asked = ["train", recipe, "--lake", small_lake, "--set", "tokenizer=base_model", "--set"]
+    told = tilth(*asked, f"base_model={{run: {base}, peak_learning_rate: 1e-3}}")
+    refused(told, f"{base!r} leads to the recipe's own runs", "Write the version: small@N/")
+
+
+def test_a_run_goes_on_from_a_version_of_its_own_name(small_lake: Path, tmp_path: Path) -> None:
+    lake = copy_lake(small_lake, tmp_path)
+    recipe = small_lake.parent / "corpus" / "recipe.yaml"
+    asked = [
+        "train",
+        recipe,
+        "--lake",
+        lake.root,
+        "--set",
+        "tokenizer=base_model",
+        "--runs",
+        "replay-00",
+        "--set",
+    ]
+    base = "base_model={run: small@1/replay-00, peak_learning_rate: 1e-3}"
+    assert tilth(*asked, base).code == 0
+    before = names.resolve(lake, "small@1/replay-00", "run").id
+    after = names.resolve(lake, "small@2/replay-00", "run").id
+    assert read_origin(lake, run_lineage(lake, after)) == names.Resolved("run", before, 4)
+    again = tilth(*asked, base)
+    assert again.code == 0 and names.claims(lake, "small")[-1].version == 2, "nothing new"
 
 
 @pytest.mark.parametrize("ending", ["bin", "idx"])

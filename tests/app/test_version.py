@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.bases import base_run
 from app.flow import Work, scan_sources
 from app.profile import Profile
 from app.recipe import load_recipe
@@ -51,6 +52,8 @@ def fingerprint(corpus: Path, lake: Lake) -> Fingerprint:
     def fingerprint(*sets: str, sample: float = 1.0) -> str:
         loaded = load_recipe(corpus / "recipe.yaml", sets)
         work = Work(lake, loaded, Profile(), Report(quiet=True), sample)
+        if loaded.recipe.base_model and (run := loaded.recipe.base_model.run):
+            work.given = base_run(lake, run, loaded.recipe.name)
         return version_fingerprint(work, scan_sources(work))
 
     return fingerprint
