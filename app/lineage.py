@@ -333,6 +333,7 @@ def _went_on(lake: Lake, seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
             found[id] = {
                 "run_id": id, "run": runs[id]["name"], "recipe": runs[id]["recipe"],
                 "base": runs[id]["base"], "base_id": bases[id].id, "base_step": bases[id].step,
+                "base_reference": reference_to(lake, bases[id], runs[id]["base"]),
             }  # fmt: skip
     return list(found.values())
 

@@ -25,7 +25,11 @@ def record_origin(run_id: str, step: int) -> dict[str, Any]:
 def read_origin(lake: Lake, lineage: Mapping[str, Any]) -> Resolved | None:
     """The checkpoint that a run started from; None for new weights and for a model from elsewhere."""
     with well_formed(lake.runs / lineage["run_id"] / "lineage.json"):
-        recorded = lineage[ORIGIN]
+        if ORIGIN in lineage:
+            recorded = lineage[ORIGIN]
+        else:  # of a run made before it was recorded
+            weights = lineage["identity"]["base"].get("weights_sha256")
+            recorded = find_origin(lake, weights) if weights else None
         return Resolved("run", recorded["run_id"], int(recorded["step"])) if recorded else None
 
 

@@ -364,7 +364,13 @@ def render_document(found: DocumentLineage, limit: int = 6) -> str:
 
 
 def _went_on(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [f"{row['recipe']}/{row['run']} went on from {row['base']}" for row in runs]
+    return [f"{row['recipe']}/{row['run']} went on from {base_of_run(row)}" for row in runs]
+
+
+def base_of_run(row: Mapping[str, Any]) -> str:
+    """What a run went on from, as its recipe called it, and what that is where the name leads elsewhere now."""
+    moved = row["base_reference"] != row["base"]
+    return f"{row['base']} ({row['base_reference']})" if moved else str(row["base"])
 
 
 def _same_text(other: Mapping[str, Any]) -> list[str]:

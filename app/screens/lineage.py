@@ -9,6 +9,7 @@ import streamlit as st
 from app import queries
 from app.evaluation import scorecards_of
 from app.lineage import StepLineage
+from app.render import base_of_run
 from app.screens import frame, loaded
 from corpus import names
 from corpus.errors import UnknownName
@@ -156,7 +157,7 @@ def document(lake: Lake, owner: Claim) -> None:
         st.caption("Steps count from 1. A checkpoint contains the document when one of its steps came before it.")  # fmt: skip
     if found.went_on:
         st.caption("Its traces are also in the runs that went on from one that had read it:")
-        rows = [{"run": f"{row['recipe']}/{row['run']}", "base": row["base"]} for row in found.went_on]
+        rows = [{"run": f"{row['recipe']}/{row['run']}", "base": base_of_run(row)} for row in found.went_on]
         frame.table(rows, WENT_ON_COLUMNS, alt="Runs that went on from a run that had read the document")
     if found.same_text:
         st.caption("The same text stands in the lake under other ids too: a record has another one as soon as its file changes.")  # fmt: skip

@@ -96,7 +96,19 @@ def test_a_base_is_the_checkpoint_on_record_whatever_its_name_leads_to_now(
     origin = run_id(chained, "small/replay-00")
     assert (found["base_id"], found["base_step"]) == (origin, 2)
     assert f"tilth lineage {name if leads_there else f'{origin}/2'}" in text
+    said = lineage(chained, min(read_by(chained, "small/replay-00", 1)))[0]
+    assert f"small@1/later went on from {name}{'' if leads_there else f' ({origin}/2)'}\n" in f"{said}\n"
     lineage(chained, found["base_reference"])
+
+
+def test_of_a_run_made_before_it_was_recorded_the_checkpoint_is_found_by_its_weights(chained: Lake) -> None:
+    for id in (run_id(chained, "small/base"), "e" * 32):
+        path = chained.runs / id / "lineage.json"
+        told = json.loads(path.read_text("utf-8"))
+        del told["base_checkpoint"]
+        path.write_text(json.dumps(told), "utf-8")
+    assert lineage(chained, f"{'e' * 32}/1")[1]["base_step"] == 2
+    assert lineage(chained, "small/base/2")[1]["base_id"] is None
 
 
 def test_an_exported_model_is_known_by_its_weights_and_one_from_elsewhere_is_not(chained: Lake) -> None:
