@@ -11,6 +11,7 @@ import re
 from unicodedata import combining, normalize
 
 LONGEST = 1000  # marks
+_MADE_OF_MARKS = "\u0f73\u0f75\u0f81"  # Tibetan vowels of class 0 that come apart into marks
 _JOINER = "\u034f"  # combining grapheme joiner: invisible, and marks do not move across it
 
 
@@ -27,15 +28,20 @@ def nfc(text: str) -> str:
     return normalize("NFC", text)
 
 
+def _is_mark(character: str) -> bool:
+    """Whether it takes part in the order of a run, as it stands or once it came apart."""
+    return combining(character) > 0 or character in _MADE_OF_MARKS
+
+
 def _has_long_run(text: str) -> bool:
     """Whether there may be a run twice as long as the longest; one of that length has a mark at some multiple of it."""
     return any(
-        combining(text[at]) and all(map(combining, text[at : at + LONGEST]))
+        _is_mark(text[at]) and all(map(_is_mark, text[at : at + LONGEST]))
         for at in range(0, len(text), LONGEST)
     )
 
 
 @functools.cache
 def _piece_of_run() -> re.Pattern[str]:
-    marks = "".join(chr(point) for point in range(0x110000) if combining(chr(point)))
+    marks = "".join(chr(point) for point in range(0x110000) if _is_mark(chr(point)))
     return re.compile(f"[{re.escape(marks)}]{{{LONGEST}}}(?=[{re.escape(marks)}])")
