@@ -62,9 +62,10 @@ def _lineage_line(work: Work) -> str:
 
 
 def _program() -> str:
-    """What to type for this program: its name where the shell finds it, else as it was called."""
-    called = Path(sys.argv[0])
-    return shlex.quote(str(called)) if called.name == "tilth" and not which("tilth") else "tilth"
+    """What to type for this program: its name where the shell finds it by that, else as it was called."""
+    called, found = Path(sys.argv[0]), which("tilth")
+    by_name = called.name != "tilth" or (found and Path(found).resolve() == called.resolve())
+    return "tilth" if by_name else shlex.quote(str(called))
 
 
 def _lake_option(work: Work) -> str:

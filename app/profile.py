@@ -53,8 +53,6 @@ class Profile(Section):
 
 def load_profile(recipe_folder: Path | None, name: str | None, lake: str | None = None) -> Profile:
     """The named profile, or `default` where there is one, or the built-in default; `lake` overrides its lake."""
-    if lake is not None and not lake.strip():
-        raise ConfigError("--lake is empty. Give a folder, or leave the option out.")
     found = _read_profiles(recipe_folder)
     if name is not None and name not in found:
         folders = " or ".join(str(folder) for folder in _profile_folders(recipe_folder))
@@ -62,7 +60,11 @@ def load_profile(recipe_folder: Path | None, name: str | None, lake: str | None 
         raise ConfigError(f"there is no profile {name!r}.{did_you_mean(name, found)} {there}")
     tree = found.get(name or "default", {})
     profile = build_section(Profile, tree, f"profile {name or 'default'}")
-    return profile.model_copy(update={"lake": os.path.expanduser(lake or profile.lake)})
+    where = profile.lake if lake is None else lake
+    if not where.strip():
+        told = "--lake" if lake is not None else f"lake of profile {name or 'default'!r}"
+        raise ConfigError(f"{told} is empty. Give a folder, or leave it out.")
+    return profile.model_copy(update={"lake": os.path.expanduser(where)})
 
 
 def _profile_folders(recipe_folder: Path | None) -> list[Path]:

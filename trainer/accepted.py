@@ -44,7 +44,7 @@ def check_acceptable(keys: Iterable[str]) -> None:
     for key in keys:
         if not covers(ACCEPTABLE, key):
             raise ConfigError(
-                f"--accept {key}: a run cannot go on with another value of it.{_hint(key)} "
+                f"--accept {key or repr(key)}: a run cannot go on with another value of it.{_hint(key)} "
                 f"What can be accepted: {', '.join(ACCEPTABLE)}"
             )
 

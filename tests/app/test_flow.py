@@ -112,7 +112,8 @@ def test_the_commands_at_the_end_can_be_typed_as_they_stand(
     work = Work(lake, recipe, Profile(workers=1, lake=str(lake.root)), Report(quiet=True))
     flow.run_recipe(work)
     monkeypatch.setattr(sys, "argv", [".venv/bin/tilth", "run"])
-    for found, typed in (("/usr/bin/tilth", "tilth"), (None, ".venv/bin/tilth")):
+    by_path = ".venv/bin/tilth"
+    for found, typed in ((Path(by_path).resolve(), "tilth"), ("/another/tilth", by_path), (None, by_path)):
         monkeypatch.setattr("app.closing.which", lambda name, found=found: found)
         said = closing_text(work)
         assert f"open the app:  {typed} app --lake {lake.root}" in said

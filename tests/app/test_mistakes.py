@@ -125,6 +125,7 @@ def test_mistakes_in_options_are_told_in_one_line(corpus: Path) -> None:
     refused(tilth("run", recipe, *lake, "--runs", "replay-0"), "no run 'replay-0'", "'replay-30'")
     refused(tilth("run", recipe, *lake, "--runs", ""), "no run ''", "'replay-30'")
     refused(tilth("run", recipe, "--lake", ""), "--lake is empty")
+    refused(tilth("train", recipe, *lake, "--accept", ""), "--accept ''")
     refused(tilth("run", recipe, *lake, "--sample", "150%"), "--sample", "150%")
     refused(tilth("run", recipe, *lake, "--sample", "0%"), "--sample", "leaves no documents")
     refused(tilth("run", recipe, *lake, "--profile", "lapto"), "no profile 'lapto'", "profiles.yaml")
