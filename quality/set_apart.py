@@ -57,10 +57,14 @@ def held_out_set(
     dropped = find_duplicates(candidates, read_pairs(lake, edges), curation).dropped
     unique = candidates.join(dropped, on="doc_id", how="anti")
     drawn = {found.name: _draw(lake, found, edits[found.name], unique, config, ngram) for found in inputs}
-    for name in [
-        found.name for found in inputs if not drawn[found.name] and found.documents.rows("documents") > 1
-    ]:
-        say(f"{name}: no document passes the rules and has {2 * ngram} words, so none is held out")
+    if not config.documents_per_source:
+        say("holdout.documents_per_source is 0, so nothing is held out of any source")
+    else:
+        for found in inputs:
+            if not drawn[found.name] and found.documents.rows("documents") > 1:
+                say(
+                    f"{found.name}: no document passes the rules and has {2 * ngram} words, so none is held out"
+                )
     rows = [
         row
         for found in inputs
@@ -163,11 +167,17 @@ def _say_what_it_lacks(
 ) -> None:
     """Which sources of the recipe the set has none of, and how many of its documents are not in this corpus."""
     covered = held.summary["sources"]
+    num_asked = held.identity["config"].get("documents_per_source", 1)
     for found in inputs:
         if not covered.get(found.name, {}).get("documents") and found.documents.rows("documents") > 1:
-            when = "when none of it could be held out" if found.name in covered else "without that source"
+            if not num_asked:
+                when = "with documents_per_source: 0"
+            elif found.name in covered:
+                when = "before, when none of it could be held out"
+            else:
+                when = "before, without that source"
             say(
-                f"{found.name}: the held-out set {config.name} has none of it, since it was frozen before, {when}. "
+                f"{found.name}: the held-out set {config.name} has none of it, since it was frozen {when}. "
                 "To hold some of it out, give holdout another name, for another set."
             )
     if {id for kind, id in held.parents if kind == "documents"} <= {found.documents.id for found in inputs}:

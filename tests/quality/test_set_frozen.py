@@ -85,3 +85,16 @@ def test_other_unicode_data_build_the_index_again_and_leave_the_set(
     assert made.holdout == first.holdout and made.snapshot.id != first.snapshot.id
     assert verdicts(lake, made.snapshot) == verdicts(lake, first.snapshot)
     assert len(lake.artifacts("held_out_index")) == 2
+
+
+def test_where_none_is_asked_for_that_is_the_reason_told(tmp_path: Path) -> None:
+    draw = random.Random(9)
+    write_files(tmp_path, {name: [[prose(draw) for _ in range(5)]] for name in ("law", "web")})
+    lake = Lake.open(tmp_path / "lake")
+    made, said = curate_saying(lake, tmp_path, "law", "web", documents_per_source=0)
+    assert made.holdout is not None and not made.holdout.rows("held_out")
+    assert said.count("holdout.documents_per_source is 0") == 1 and "passes the rules" not in said
+    _, said = curate_saying(lake, tmp_path, "law", "web", documents_per_source=0)
+    assert (
+        "law: the held-out set set-1 has none of it, since it was frozen with documents_per_source: 0" in said
+    )
