@@ -321,6 +321,8 @@ def _check(loaded: LoadedRecipe, where: str) -> None:
     recipe.curation.check_overrides(
         {*sources, *(s.topic for s in sources.values() if s.topic), *(s.role for s in sources.values())}
     )
+    for name, source in sources.items():
+        recipe.curation.check_bounds(name, source.topic, source.role)
     recipe.curation.check_measured(tokens=recipe.counts_tokens, holdout=recipe.holdout is not None)
     for name in base.scratch.sources if base and base.scratch else []:
         _must_be(name, sources, f"{where}: base_model.scratch.sources")

@@ -14,7 +14,16 @@ from corpus.config import Count, Section, Share, circumstance, identity
 from corpus.errors import ConfigError, did_you_mean, one_of
 from corpus.schema import C4_SIGNALS, HELD_OUT_SIGNALS, PII_TYPES, TOKENS_SIGNALS
 from quality.near_duplicates import NearDuplicates
-from quality.rules import CUTTING_PRESETS, PRESETS, Bound, Rule, build_rules, check_signal, one_spelling
+from quality.rules import (
+    CUTTING_PRESETS,
+    PRESETS,
+    Bound,
+    Rule,
+    build_rules,
+    check_signal,
+    crossing,
+    one_spelling,
+)
 
 PiiAction = Literal["mask", "drop", "keep"]
 
@@ -155,6 +164,15 @@ class Curation(Section):
             for signal, bound in one_spelling(layer).items():
                 merged[signal] = None if bound is None else {**(merged.get(signal) or {}), **bound}
         return merged
+
+    def check_bounds(self, source: str, topic: str, role: str) -> None:
+        """Bounds of several layers may leave nothing between them: ConfigError before anything is measured."""
+        for signal, bound in self.bounds_for(source, topic, role).items():
+            if bound and (problem := crossing(bound)):
+                raise ConfigError(
+                    f"curation: for source {source!r}: {signal}: {problem}, once presets, rules and overrides are merged. "
+                    "Give the other side too, or null to leave it open."
+                )
 
     def for_source(self, source: str, topic: str, role: str) -> SourceRules:
         bounds = self.bounds_for(source, topic, role)

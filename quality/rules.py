@@ -104,7 +104,22 @@ class Bound(Section):
             raise ValueError(
                 "a rule needs min, max, allow, deny or (language) min_score; write null to switch it off"
             )
+        if problem := crossing({"min": self.min, "max": self.max}):
+            raise ValueError(problem)
         return self
+
+
+def crossing(bound: Mapping[str, Any]) -> str:
+    """What is wrong with a bound that no value can keep to; "" for nothing. A number and a text are not compared."""
+    low, high = bound.get("min"), bound.get("max")
+    are_text = isinstance(low, str), isinstance(high, str)
+    if low is None or high is None or are_text[0] != are_text[1] or low <= high:
+        return ""
+    return f"min {_shown(low)} is above max {_shown(high)}, and no value is between them"
+
+
+def _shown(threshold: Any) -> str:
+    return f"{threshold:.12g}" if isinstance(threshold, (int, float)) else str(threshold)
 
 
 @dataclass(frozen=True)
@@ -131,13 +146,7 @@ class Rule:
         return (column < bound if self.kind == "min" else column > bound).fill_null(False)
 
     def threshold_text(self) -> str:
-        return (
-            ", ".join(self.threshold)
-            if self.kind in ("allow", "deny")
-            else f"{self.threshold:.12g}"
-            if isinstance(self.threshold, (int, float))
-            else str(self.threshold)
-        )
+        return ", ".join(self.threshold) if self.kind in ("allow", "deny") else _shown(self.threshold)
 
     def distance(self, value: Any) -> float | None:
         """How far a value is from the threshold, as a share of it; None where neither is such a number.

@@ -73,6 +73,12 @@ def test_the_answer_is_what_curating_would_decide(lake: Lake, recipe: Path, chan
     assert sum(found.newly_kept + found.newly_dropped for found in flips) > 0
 
 
+@pytest.mark.parametrize("key", ["curation.rules", "curation.overrides.domain"])
+def test_bounds_that_leave_nothing_between_them_are_refused(lake: Lake, recipe: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=r"num_words: min 12 is above max 5\b"):
+        what_if(recipe, [f"{key}.num_words.max=5"], lake)
+
+
 def test_what_comes_after_curation_plays_no_part(lake: Lake, recipe: Path) -> None:
     whole = recipe.with_name("whole.yaml")
     whole.write_text(RECIPE + AFTER_CURATION, "utf-8")

@@ -183,6 +183,33 @@ def test_what_is_wrong_is_said(case: str) -> None:
     assert "{'" not in str(refused.value)  # the mapping that was read is no part of the message
 
 
+CROSSED: dict[str, dict[str, Any]] = {
+    "a preset's": {"presets": ["gopher_quality"], "rules": {"num_words": {"max": 40}}},
+    "a rule's": {"rules": {"num_words": {"min": 50}}, "overrides": {"law": {"num_words": {"max": 40}}}},
+    "an override's": {"overrides": {"domain": {"num_words": {"max": 40}}, "statutes": {"num_words": {"min": 50}}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CROSSED)
+def test_bounds_that_cross_once_they_are_merged_are_refused(case: str) -> None:
+    curation = build(**CROSSED[case])
+    with pytest.raises(ConfigError, match="source 'statutes': num_words: min 50 is above max 40"):
+        curation.check_bounds("statutes", "law", "domain")
+
+
+def test_a_certainty_crosses_in_either_spelling() -> None:
+    curation = build(rules={"language": {"min_score": 0.65}, "language_score": {"max": 0.5}})
+    with pytest.raises(ConfigError, match=r"language_score: min 0\.65 is above max 0\.5"):
+        curation.check_bounds("statutes", "law", "domain")
+
+
+def test_bounds_that_cross_in_no_source_are_kept() -> None:
+    rules = {"num_words": {"min": 40, "max": 40}, "metadata.level": {"min": 2, "max": "1"}}
+    overrides = {"law": {"num_words": {"min": None, "max": 4}}, "web": {"num_words": None}}
+    for source in ("law", "web", "other"):
+        build(rules=rules, overrides=overrides).check_bounds(source, "", "domain")
+
+
 def test_an_override_must_be_of_something_the_recipe_has() -> None:
     curation = build(overrides={"statuts": {"num_words": None}})
     with pytest.raises(ConfigError, match=r"overrides\.statuts: .*Did you mean 'statutes'"):

@@ -213,6 +213,13 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "no end": ("num_words", {"max": float("inf")}, "leave out the side"),
     "no number": ("num_words", {"max": float("nan")}, "leave out the side"),
     "an unknown key": ("num_words", {"mn": 5}, "Did you mean 'min'"),
+    "nothing between": ("num_words", {"min": 300, "max": 100}, "min 300 is above max 100"),
+    "nothing between shares": ("list_ratio", {"min": "30%", "max": 0.1}, r"min 0\.3 is above max 0\.1"),
+    "no day between": (
+        "date",
+        {"min": "2021-01-01", "max": "2020-01-01"},
+        "min 2021-01-01 is above max 2020-01-01",
+    ),
 }
 
 
