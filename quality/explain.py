@@ -171,6 +171,9 @@ class Flips:
     version: str = ""  # NAME@N, whose snapshot is `before`
 
 
+_MEASURE = "Run `tilth curate` with it; what is measured already is kept."
+
+
 def what_if(
     lake: Lake, snapshot: Manifest, inputs: Sequence[SourceInput], curation: Curation, rules: Mapping[str, SourceRules], edges: Manifest | None, held_out: Manifest | None,
     num_examples: int = 3,
@@ -206,7 +209,7 @@ def check_measured(
             found = source.measured.get(operator.name)
             if found is None or (found.version, found.identity) != (operator.version, wanted):
                 raise ConfigError(
-                    f"this change needs {operator.name} measured again: {source.name} was not, or with other settings. Run `tilth curate` with it; what is measured already is kept."
+                    f"this change needs {operator.name} of source {source.name!r}, which was not measured, or was with other settings. {_MEASURE}"
                 )
     for source in inputs:
         edits = source_edits(curation, rules[source.name], source.measured)
@@ -214,13 +217,14 @@ def check_measured(
         stored = (edited.version, edited.identity) if edited else None
         if stored != ((Edited.version, Edited().identity() | {"edits": edits.identity()}) if edits else None):
             raise ConfigError(
-                f"this change needs {Edited.name} measured again: {source.name} was not, or with other lines cut or other data masked. Run `tilth curate` with it; what is measured already is kept."
+                f"this change makes other texts of source {source.name!r}: other lines are cut, or other personal data is masked, "
+                f"and those texts have not been compared with each other yet. {_MEASURE}"
             )
     near = curation.near_duplicates
     found_pairs = (edges.version, edges.identity) if edges else None
     if near and found_pairs != (EDGES_VERSION, edges_identity(near)):
         raise ConfigError(
-            "this change needs near-duplicates found again, with other bands or for the first time. Run `tilth curate` with it; what is measured already is kept."
+            f"this change needs near-duplicates found again, with other bands or for the first time. {_MEASURE}"
         )
 
 

@@ -60,10 +60,10 @@ def held_out_set(
     if not config.documents_per_source:
         say("holdout.documents_per_source is 0, so nothing is held out of any source")
     else:
-        for found in inputs:
-            if not drawn[found.name] and found.documents.rows("documents") > 1:
+        for source in inputs:
+            if not drawn[source.name] and source.documents.rows("documents") > 1:
                 say(
-                    f"{found.name}: no document passes the rules and has {2 * ngram} words, so none is held out"
+                    f"{source.name}: no document passes the rules and has {2 * ngram} words, so none is held out"
                 )
     rows = [
         row
