@@ -77,11 +77,14 @@ def _is_dead(path: Path, holder: dict[str, Any]) -> bool:
 
 def _take_away(path: Path, holder: dict[str, Any]) -> None:
     """Remove a dead holder's lease. Takers go one by one, or the second would remove what the first has taken since."""
-    with path.with_name(".taking").open("a") as file:
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
         with suppress(OSError):  # a file server without locks: then both may go on
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(folder, fcntl.LOCK_EX)
         if _read(path) == holder:
             path.unlink(missing_ok=True)
+    finally:
+        os.close(folder)
 
 
 def _beat(path: Path, stop: threading.Event) -> None:
