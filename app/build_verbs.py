@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +18,8 @@ from app.options import (
     SetOption,
     check_finished,
     cli,
+    open_lake,
+    print_result,
     print_work,
     show_work,
     walk,
@@ -25,6 +28,9 @@ from corpus.errors import ConfigError
 
 if TYPE_CHECKING:
     from app.flow import Work
+    from corpus.lake import Lake
+    from corpus.names import Claim
+    from evals.select import Selection
 
 
 @cli.command()
@@ -189,31 +195,63 @@ def select(
     from app.recipe import load_recipe
     from app.render import render_selection
 
+    signing = None
     if approve:
-        check_approved(load_recipe(recipe, set_ or []), approve)
-        reviewer = reviewer or _login_name()
-    work = walk(recipe, "select", None, sample, set_, lake, profile, json_)
+        loaded = load_recipe(recipe, set_ or [])
+        signing = _Signing(approve, reviewer or _login_name(), note, override)
+        if approve.partition("/")[0].partition("@")[:2] == (loaded.recipe.name, "@"):
+            return _approve_of_version(open_lake(lake, profile, recipe), signing, json_)
+        check_approved(loaded, approve)
+    work = walk(recipe, "select", None, sample, set_, lake, profile, json_, approving=approve or "")
     assert work.selection is not None
     selection = work.selection
     print_work(work, json_, lambda w: selection.to_json(), lambda w: render_selection(selection))
-    if approve:
-        from app.evaluation import approve as sign_off
-        from app.evaluation import stored_scorecards
+    if signing:
+        return signing.sign(work.lake, work.claim, selection)
+    check_finished(work)
+    raise typer.Exit({"PASSED": 0, "FAILED": 3}.get(selection.verdict, 4))
+
+
+@dataclass(frozen=True)
+class _Signing:
+    """What a reviewer approves, and what he says of it."""
+
+    reference: str
+    reviewer: str
+    note: str
+    override: bool
+
+    def sign(self, lake: Lake, owner: Claim, selection: Selection) -> None:
+        """Sign off one of the rows that were shown, and say where the champion is now."""
+        from app.evaluation import approve, stored_scorecards
         from corpus import names
         from corpus.sql_catalog import write_catalog
 
-        before = names.alias(work.lake, work.recipe.name, names.CHAMPION)
-        assert reviewer, "found before any work"
-        cards = stored_scorecards(work.lake, work.claim)
-        signed = sign_off(work.lake, work.claim, selection.rows, cards, approve, reviewer, note, override)
-        write_catalog(work.lake)
+        before, cards = names.alias(lake, owner.name, names.CHAMPION), stored_scorecards(lake, owner)
+        signed = approve(
+            lake, owner, selection.rows, cards, self.reference, self.reviewer, self.note, self.override
+        )
+        write_catalog(lake)
+        again = before is not None and (before["id"], before["step"]) == (signed.run_id, signed.step)
         print(
-            f"approved{' again, it was the champion already' if before and (before['id'], before['step']) == (signed.run_id, signed.step) else ''}: {signed.recipe}/champion is now {signed.reference} (checkpoint {signed.checkpoint_id[:12]})",
+            f"approved{' again, it was the champion already' if again else ''}: {signed.recipe}/champion is now {signed.reference} (checkpoint {signed.checkpoint_id[:12]})",
             file=sys.stderr,
         )
-        return
-    check_finished(work)
-    raise typer.Exit({"PASSED": 0, "FAILED": 3}.get(selection.verdict, 4))
+
+
+def _approve_of_version(lake: Lake, signing: _Signing, json_: bool) -> None:
+    """Sign off a checkpoint of a version as it was scored and by the gate it had, whatever the recipe and its files are now."""
+    from app.evaluation import open_cards
+    from app.render import render_selection
+    from app.verdicts import select_stored
+    from corpus import names
+
+    owner = names.claim_of(lake, signing.reference)
+    selection = select_stored(lake, owner, open_cards(lake, owner))
+    if selection is None:
+        raise ConfigError(f"{owner} has no gate, or nothing of it was scored, so nothing can be approved")
+    print_result(json_, {"name": str(owner), "result": selection.to_json()}, lambda: render_selection(selection))  # fmt: skip
+    signing.sign(lake, owner, selection)
 
 
 def _login_name() -> str:

@@ -16,7 +16,7 @@ from app.guard import record_guards
 from app.held_out import check_held_out, tell_what_it_costs, tell_what_the_base_read
 from app.planned import check_positions
 from app.profile import Profile
-from app.reach import check_baseline, last_stage
+from app.reach import check_baseline, check_seen, last_stage
 from app.recipe import BASE_RUN, STAGES, LoadedRecipe, Recipe, TokenizerPath, TokenizerTraining
 from app.render import render_funnel_summary
 from app.report import Report, counted
@@ -49,6 +49,7 @@ class Work:
     report: Report
     sample: float = 1.0
     accept: tuple[str, ...] = ()  # identity keys that a run may change and stay the same run
+    approving: str = ""  # what a reviewer has seen and signs off, so that nothing of it may be made now
     given: Resolved | None = None  # the checkpoint that base_model.run named when the walk began
     owner: Claim | None = None
     documents: dict[str, Manifest] = field(default_factory=dict)
@@ -82,6 +83,8 @@ def run_recipe(work: Work, until: str | None = None, only: Iterable[str] = ()) -
     version = version_fingerprint(work, files)
     if last == "select":
         check_baseline(work.lake, work.loaded, runs, work.profile, version)
+    if work.approving:
+        check_seen(work.lake, work.recipe.name, version, work.approving)
     work.owner = names.claim(work.lake, work.recipe.name, version, work.loaded.resolved(), work.sample)
     with hold_lease(work.lake, work.owner.fingerprint, work.report.say), kept_workers():
         work.lake.sweep()

@@ -145,6 +145,7 @@ def walk(
     profile: str | None,
     json_: bool,
     accept: Sequence[str] = (),
+    approving: str = "",
 ) -> Work:
     """Walk the flow up to a stage (None: as far as the recipe goes). What can be wrong is found before a lake is made."""
     from app.flow import Work, run_recipe
@@ -168,7 +169,9 @@ def walk(
     for note in notes:
         report.say(note)
     try:
-        work = Work(open_folder(chosen.lake, create=True), loaded, chosen, report, share, tuple(accept))
+        work = Work(
+            open_folder(chosen.lake, create=True), loaded, chosen, report, share, tuple(accept), approving
+        )
         run_recipe(work, last, only)
     except Stopped as stop:
         raise Stopped(f"{stop}; the same command resumes", stop.signal_number) from None

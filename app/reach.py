@@ -173,6 +173,19 @@ def check_approved(loaded: LoadedRecipe, reference: str) -> None:
         )
 
 
+def check_seen(lake: Lake, name: str, version: str, reference: str) -> None:
+    """ConfigError where a checkpoint is to be approved and nothing was scored of the recipe and its files as they are now."""
+    known = names.claims(lake, name)
+    if any(owner.fingerprint == version and names.attached(lake, owner, "scorecard") for owner in known):
+        return
+    scored = [str(owner) for owner in known if names.attached(lake, owner, "scorecard")]
+    older = f", or approve one that was scored, as it was then: {scored[-1]}/RUN/STEP" if scored else ""
+    raise ConfigError(
+        f"--approve {reference!r}: nothing was scored of the recipe and its files as they are now, so nobody has seen it. "
+        f"Look at it first with `tilth select RECIPE`{older}."
+    )
+
+
 def check_baseline(
     lake: Lake, loaded: LoadedRecipe, runs: Mapping[str, Recipe], profile: Profile, version: str
 ) -> None:

@@ -220,6 +220,12 @@ def resolve(lake: Lake, reference: str, kind: str | None = None) -> Resolved:
     )
 
 
+def claim_of(lake: Lake, reference: str) -> Claim:
+    """The version that NAME@N or NAME@N/… is of; UnknownName where there is none."""
+    name, _, number = reference.strip().partition("/")[0].partition("@")
+    return _version(lake, reference, name, number)
+
+
 def _version(lake: Lake, reference: str, name: str, number: str) -> Claim:
     if not _is_number(number):
         raise UnknownName(f"{reference!r}: after @ stands a version number, for instance {name}@1")
@@ -227,7 +233,7 @@ def _version(lake: Lake, reference: str, name: str, number: str) -> Claim:
     found = next((claim for claim in known if claim.version == int(number)), None)
     if found is None:
         raise UnknownName(
-            f"{name!r} has no version {number}; there are {', '.join(str(claim) for claim in known)}"
+            f"{name!r} has no version {number}; there are {', '.join(str(claim) for claim in known) or 'none'}"
         )
     return found
 

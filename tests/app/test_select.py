@@ -20,8 +20,9 @@ from corpus.lake import Lake, Manifest
 from corpus.names import Claim
 from evals.gate import Gate, GateResult, RuleResult
 from evals.select import SelectionRow, select
-from tests.app.command import tilth
+from tests.app.command import refused, tilth
 from tests.app.small_lake import copy_lake
+from tests.corpus.attacks import files_under
 from tests.evals.cards import holdout_card
 
 
@@ -180,6 +181,35 @@ def test_what_only_the_champion_keeps_from_being_chosen_is_told_with_its_numbers
         "not chosen: replay-00/4, which fails against small/champion (holdout/general bits_per_byte)"
     )
     assert "not chosen" not in render_selection(select(gate, base, [forgetful]))
+
+
+def artifacts(lake: Lake) -> dict[str, tuple[int, int]]:
+    """All of a lake but its catalogs, which follow a lake that was moved."""
+    return {
+        path: found
+        for path, found in files_under(lake.root).items()
+        if "catalog" not in path and ".cache" not in path
+    }
+
+
+def test_what_nobody_has_seen_is_not_approved_and_an_earlier_version_is_as_it_was_scored(
+    small_lake: Path, tmp_path: Path, lake: Lake
+) -> None:
+    corpus = shutil.copytree(small_lake.parent / "corpus", tmp_path / "corpus")
+    with (corpus / "code.jsonl").open("a") as file:
+        file.write('{"text": "a document that came since the review"}\n')
+    asked = ["select", corpus / "recipe.yaml", "--lake", lake.root, "--note", "enough", "--approve"]
+    before = artifacts(lake)
+    refused(tilth(*asked, "replay-30/4"), "nobody has seen it", "small@1/RUN/STEP")
+    refused(tilth(*asked, "small@9/replay-30/4"), "no version 9", "small@1")
+    assert artifacts(lake) == before
+    said = tilth(*asked, "small@1/replay-30/4")
+    assert said.code == 0, said.err
+    assert "replay-30/4 against base/4" in said.out
+    assert "small/champion is now small@1/replay-30/4" in said.err
+    assert len(names.claims(lake, "small")) == 1
+    tree = json.loads(tilth(*asked, "small@1/replay-30/4", "--json").out)
+    assert tree["name"] == "small@1" and tree["result"]["rows"]
 
 
 def test_a_scorecard_that_is_found_has_the_name_it_has_in_this_version(
