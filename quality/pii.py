@@ -82,7 +82,7 @@ class Pii:
     regions: tuple[str, ...] = ("US", "GB", "IN")
 
     name: ClassVar[str] = "pii"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     reads: ClassVar[tuple[str, ...]] = ("doc_id", "text", *OWN_FIELDS)
 
     def __post_init__(self) -> None:

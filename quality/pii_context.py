@@ -27,7 +27,7 @@ _WORDS_OF = {
     "ip": "ip ips ipv ipaddress address addr host server client dns gateway remote inet ping subnet",
     "version": "version versions ver v release releases rev revision build section sections sec subsection clause rule rules article"
     " articles chapter paragraph para part figure table appendix annex schedule item oid firmware standard",
-    "record": "id ids uuid isbn issn doi imei tracking serial sku order timestamp hash",
+    "record": "id ids uuid isbn issn doi cve imei tracking serial sku order timestamp hash",
     "other": "act acts law laws orders account acct invoice ref reference zip zipcode pincode case docket page pages patent date dated dob"
     " born year years bill license licence permit model ticket registration cin gstin notification court stat supp vol budget fund"
     " amount price usd inr rs total commit passport vin policy form appropriation",
@@ -35,6 +35,9 @@ _WORDS_OF = {
 _LABELS = {word.casefold(): label for label, words in _WORDS_OF.items() for word in words.split()}
 _MASKED = "<>"  # stands for a placeholder among the words before a candidate
 _LABELS[_MASKED] = "masked"
+_HASH = "#"  # `(LP: #1829401)`, a ticket
+_LABELS[_HASH] = "other"
+_TICKET_DIGITS = 9  # at most: `mobile number #9876543210` is a phone
 
 _REACH_BYTES = 64
 _NUM_WORDS = 6
@@ -84,7 +87,7 @@ class Candidate:
         return re.sub("[^0-9]", "", self.text())
 
     def words_before(self) -> list[str]:
-        """Up to six words before it, nearest first, case folded, the last of them `<>` if a placeholder stands there.
+        """Up to six words before it, nearest first, case folded, the last of them `<>` if a placeholder stands there, and a `#`.
 
         They are of its line and the one before that is not blank [the `call` of a traceback reached numbers three lines on]; a word that the
         window's edge may cut is left out.
@@ -104,7 +107,13 @@ class Candidate:
         if len(spoken) > 1:
             window, masked = spoken[-1] + b"\n" + line, False
         words = [word.decode("utf-8", "replace").casefold() for word in reversed(_WORD.findall(window))]
-        return [*words, _MASKED][:_NUM_WORDS] if masked else words[:_NUM_WORDS]
+        words = [*words, _MASKED][:_NUM_WORDS] if masked else words[:_NUM_WORDS]
+        return [*words[:1], _HASH, *words[1:]] if self._is_ticket() else words
+
+    def _is_ticket(self) -> bool:
+        """Whether a `#` stands directly before few digits; the word before that may still say otherwise: `phone #5550123`."""
+        has_hash = self.start > self.lo and self.data[self.start - 1 : self.start] == b"#"
+        return has_hash and len(self.digits()) <= _TICKET_DIGITS
 
     def word_after(self) -> str:
         """The word that follows with at most three spaces, dashes or brackets between, case folded; "" for none."""
