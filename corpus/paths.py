@@ -44,7 +44,9 @@ def find_paths(
     dead: list[str] = []
     files = {name: about for name in sorted(found) if (about := _regular(name, dead.append))}
     if not files and not os.path.isdir(literal):
-        raise ConfigError(f"the path {path!r} matches no file. {_nearest(literal, dead)}")
+        raise ConfigError(
+            f"the path {path!r} matches no file. {_nearest(literal, dead)}{_about_variables(path)}"
+        )
     for link in dead:
         tell_dead(link)
     return files
@@ -172,6 +174,10 @@ def _nearest(where: str, dead: list[str]) -> str:
         return f"{missing!r} in {folder} is no file and no folder. Give one that holds text."
     listed = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") if names else "nothing"
     return f"{folder} exists and holds {listed}; there is no {missing!r} in it.{did_you_mean(missing, names)}"
+
+
+def _about_variables(path: str) -> str:
+    return " Only the catalog's root fills in ${VARIABLES}, a path does not." if "${" in path else ""
 
 
 def _dead_links(links: list[str]) -> str:

@@ -130,7 +130,7 @@ def test_an_empty_folder_is_an_empty_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [("deep/dd.txt", "deep exists and holds d.txt, er; there is no 'dd.txt' in it. Did you mean 'd.txt'?"), ("*.xml", "nothing in it matches '*.xml'"),
-     ("nowhere/at/all.txt", "there is no 'nowhere' in it"), ("nowhere/*.txt", "there is no 'nowhere'"), ("d*p", "nothing in it matches"), ("{x,y}.txt", "nothing in it matches '{x,y}.txt'"), ("qq://a/b", "unknown protocol 'qq'"), ("memory://nothing/*.txt", "matches no file")],
+     ("nowhere/at/all.txt", "there is no 'nowhere' in it"), ("nowhere/*.txt", "there is no 'nowhere'"), ("d*p", "nothing in it matches"), ("${NOPE}/man", "Only the catalog's root fills in ${VARIABLES}"), ("deep/x-${NOPE}/*.txt", "Only the catalog's root"), ("deep/*${NOPE}", "Only the catalog's root"), ("${NOPE:-/data}/man", "Only the catalog's root"), ("{x,y}.txt", "nothing in it matches '{x,y}.txt'"), ("qq://a/b", "unknown protocol 'qq'"), ("memory://nothing/*.txt", "matches no file")],
 )  # fmt: skip
 def test_what_is_not_there_is_one_clear_error(tree: Path, path: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
