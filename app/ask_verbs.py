@@ -119,7 +119,7 @@ def sql(
     query: Annotated[str, typer.Argument(help="one SELECT, DESCRIBE, SUMMARIZE or SHOW over the lake's datasets")],
     format_: Annotated[str, typer.Option("--format", help="table, csv or json (one object a line)")] = "table",
     raw: Annotated[bool, typer.Option(help="adds raw_documents: text with personal data unmasked")] = False,
-    seconds: Annotated[float, typer.Option(help="stop the query after this long")] = 300.0, lake: LakeOption = None, profile: ProfileOption = None, json_: JsonOption = False,
+    seconds: Annotated[float, typer.Option(help="stop the query after this long; writing its rows does not count")] = 300.0, lake: LakeOption = None, profile: ProfileOption = None, json_: JsonOption = False,
 ) -> None:  # fmt: skip
     """Query the lake with DuckDB: documents, signals, decisions, runs, scores and the rest."""
     from app.questions import write_rows
@@ -130,6 +130,8 @@ def sql(
         raise ConfigError(
             f"there is no format {format_!r}.{did_you_mean(format_, ('table', 'csv', 'json'))} There are table, csv and json."
         )
+    if not seconds > 0:
+        raise ConfigError(f"--seconds {seconds:g} is no time to answer in. Give more than 0.")
     format_ = "array" if json_ else format_
     opened = open_lake(lake, profile)
     limits = CONSOLE if format_ == "table" else EVERYTHING

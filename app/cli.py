@@ -60,7 +60,8 @@ def explain(error: Exception | Stopped) -> tuple[str, int]:
             else str(error)
         ), error.exit_code
     if isinstance(error, TyperException):
-        return f"{error.format_message().rstrip('.')}. `tilth --help` tells what there is.", error.exit_code
+        said = error.format_message().rstrip(".")
+        return f"{said}{'' if said.endswith('?') else '.'} `tilth --help` tells what there is.", error.exit_code
     where = "".join(f"{note}: " for note in getattr(error, "__notes__", []))
     if isinstance(error, OSError):
         return f"{where}{error}. What was finished is kept; the same command resumes.", 1

@@ -346,9 +346,11 @@ def _check_run(loaded: LoadedRecipe, run: Recipe, where: str) -> None:
     """The groups that a run's mixture and monitor name."""
     weights = run.mixture.weights
     if isinstance(weights, dict) and "temperature" not in weights:
-        group_members(
-            list(weights), [SourceTokens(n, s.role, s.topic or None, 1) for n, s in loaded.sources.items()]
-        )
+        sources = [SourceTokens(n, s.role, s.topic or None, 1) for n, s in loaded.sources.items()]
+        try:
+            group_members(list(weights), sources)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
     monitor = run.training.monitor if run.training else None
     if monitor and monitor.max_increase and run.holdout is None:
         raise ConfigError(

@@ -38,6 +38,13 @@ class Source(Reading):
         False, description="already curated elsewhere: preferred when near-duplicates compete"
     )
 
+    @field_validator("path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("it is empty; give a file, a folder, a glob or a URL ('.' is all of the root)")
+        return value
+
     @field_validator("language")
     @classmethod
     def _languages(cls, value: str | list[str]) -> list[str]:

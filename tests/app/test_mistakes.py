@@ -18,6 +18,8 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("sources=[]", ["at least one source"]),
     ("catalog=nowhere.yaml", ["nowhere.yaml"]),
     ("catalog.sources.prose.path=nowhere", ["nowhere", "matches no file"]),
+    ("catalog.sources.prose.path=''", ["sources.prose.path", "empty"]),
+    ("runs.replay-30={mixture.weights: {domain: 1.0}}", ["runs.replay-30: source 'prose'", "in no group"]),
     ("catalog.sources.prose.formt=csv", ["'sources.prose.formt'", "'format'"]),
     ("catalog.sources.prose.format=cvs", ["'cvs'", "'csv'"]),
     ("catalog.sources.prose.role=genral", ["'genral'", "'general'"]),
@@ -125,6 +127,8 @@ def test_mistakes_in_options_are_told_in_one_line(corpus: Path) -> None:
     refused(tilth("run", recipe, *lake, "--runs", "replay-0"), "no run 'replay-0'", "'replay-30'")
     refused(tilth("run", recipe, *lake, "--runs", ""), "no run ''", "'replay-30'")
     refused(tilth("run", recipe, "--lake", ""), "--lake is empty")
+    for seconds in ("0", "-5", "nan"):
+        refused(tilth("sql", "SELECT 1", "--seconds", seconds, *lake), f"--seconds {seconds}")
     refused(tilth("train", recipe, *lake, "--accept", ""), "--accept ''")
     refused(tilth("run", recipe, *lake, "--sample", "150%"), "--sample", "150%")
     refused(tilth("run", recipe, *lake, "--sample", "0%"), "--sample", "leaves no documents")
