@@ -1,7 +1,8 @@
 """The fields that a file's first record has, for a message about a source of which no record could be used.
 
 Only the beginning of a file is looked at, and only names leave here. A CSV file without a header has values where others have
-names: unless all of its first line are words such as a program would use, it is told how many columns there are and no more.
+names: unless all of its first line are words such as a program would use, or one is the text field's, it is told how many
+columns there are and no more.
 Text, markdown and XML have no names.
 """
 
@@ -43,7 +44,8 @@ def first_fields(ref: FileRef, reading: Reading) -> str:
         csv.Error,
     ):  # Arrow's errors are of these
         return ""
-    if kind == "csv" and not all(_COLUMN.fullmatch(name) and len(name) <= _MAX_CHARS for name in names):
+    are_words = all(_COLUMN.fullmatch(name) and len(name) <= _MAX_CHARS for name in names)
+    if kind == "csv" and not are_words and reading.text_field not in names:
         return f"{len(names)} columns, of which some do not look like names: perhaps it has no header"
     shown = [name if len(name) <= _MAX_CHARS else name[: _MAX_CHARS - 1] + "…" for name in names[:_MAX_NAMES]]
     return ", ".join(map(repr, shown))

@@ -71,6 +71,27 @@ def test_names_of_columns_are_words(tmp_path: Path) -> None:
     assert "'', 'case_id', 'decidedOn', 'größe', 'v2'" in told
 
 
+@pytest.mark.parametrize("header", ["n,n,body", "n,n,n.1,body", "body;n;n"])
+def test_a_text_field_that_stands_twice_is_told_with_the_columns_there_are(
+    tmp_path: Path, header: str
+) -> None:
+    told = why(tmp_path, {"a.csv": f"{header}\nSECRET,SECRET,SECRET\n"}, text_field="n") or ""
+    assert "'n', 'n'" in told and "'body'" in told and "no header" not in told and "SECRET" not in told
+    assert "Rename one of the columns 'n', or set text_field of this source in the catalog" in told
+
+
+@pytest.mark.parametrize("damaged", ["<a><p>SECRET</p><b></a>", "<a><p>SECRET</p>", "<a>&#0;</a>"])
+def test_a_path_that_a_damaged_xml_file_may_have_nowhere_is_told(tmp_path: Path, damaged: str) -> None:
+    told = why(tmp_path, {"a.xml": damaged, "b.jsonl": "{"}, text_field="//q") or ""
+    assert "looked for in '//q'" in told and "a.xml" in told and "set text_field" in told
+    assert "SELECT * FROM rejects" in told and "SECRET" not in told
+
+
+def test_a_path_that_was_found_is_not_in_question(tmp_path: Path) -> None:
+    told = why(tmp_path, {"a.xml": "<a><q></q><b></a>"}, text_field="//q") or ""
+    assert "empty_text 1" in told and "invalid_xml 1" in told and "looked for" not in told
+
+
 def test_other_reasons_are_counted(tmp_path: Path) -> None:
     told = why(tmp_path, {"a.jsonl": "{\n" * 3 + '{"text": ""}\n', "LICENSE": "SECRET"}) or ""
     assert "invalid_json 3" in told and "empty_text 1" in told and "unknown_format 1" in told
