@@ -61,7 +61,8 @@ def explain(error: Exception | Stopped) -> tuple[str, int]:
         ), error.exit_code
     if isinstance(error, TyperException):
         said = error.format_message().rstrip(".")
-        return f"{said}{'' if said.endswith('?') else '.'} `tilth --help` tells what there is.", error.exit_code
+        said += "" if said.endswith("?") else "."
+        return f"{said} `tilth --help` tells what there is.", error.exit_code
     where = "".join(f"{note}: " for note in getattr(error, "__notes__", []))
     if isinstance(error, OSError):
         return f"{where}{error}. What was finished is kept; the same command resumes.", 1
