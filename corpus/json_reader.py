@@ -110,6 +110,7 @@ _BEGINNING = re.compile(
     r"\s*|-?[0-9.eE+-]{0,99}|t(r(ue?)?)?|f(a(lse?|l)?)?|n(u(ll?)?)?|N(aN?)?|-?I[a-z]{0,7}|\\?u?[0-9a-fA-F]{0,4}"
 )
 _DIGITS = re.compile(r"[0-9.eE+-]*+")
+_GOES_ON = re.compile(r"\s*+(?:\]|,[\s,]*+[^\s,])")  # an array, behind an element
 _MAY_GO_ON = re.compile(r"(\.|[eE][+-]?)?")  # between what may be half a number and the end of a window
 _NEXT_OBJECT = re.compile(r"\}[^\S\n]*+[,\n][\s,]*+\{|\n\{")  # nothing is given back: linear in any text
 
@@ -165,14 +166,12 @@ class _Values:
             except (json.JSONDecodeError, RecursionError) as error:
                 if self._may_go_on(error) and self._grow():
                     continue
-                reason = self._reason(error)
-                if not self._pass_closed(error):
-                    self._skip()
-                self._shorten()
-                return Reject(count, reason)
+                return Reject(count, self._pass_broken(error))
             text = self._window[self._at : end]
             if not (_MAY_GO_ON.fullmatch(self._window, end) and self._grow()):
                 break  # what follows is in sight: `12` is not the beginning of `123`, or of `12e7`
+        if isinstance(value, list) and self._is_stray_bracket(len(text)):
+            return Reject(count, self._pass_bracket())
         self._at += len(text)  # not `end`: growing moves the window
         if len(text) > self._limit:
             self._pass_digits()
@@ -219,20 +218,54 @@ class _Values:
             return self._content.damage or "truncated_file"
         return "record_too_long" if len(self._window) - self._at > self._limit else "invalid_json"
 
-    def _pass_closed(self, error: Exception) -> bool:
-        """Move to the end of a broken value if its quotes and brackets tell it.
+    def _pass_broken(self, error: Exception) -> str:
+        """Move behind a broken value; returns the reason why it is no record."""
+        reason = self._reason(error)
+        size = self._closed_size(error)
+        if not isinstance(error, RecursionError) and self._is_stray_bracket(size):
+            return self._pass_bracket()
+        if size:
+            self._at += size
+        else:
+            self._skip()
+        self._shorten()
+        return reason
+
+    def _pass_bracket(self) -> str:
+        self._at += 1
+        self._open_until = 0  # it was this one
+        self._shorten()
+        return "invalid_json"
+
+    def _is_stray_bracket(self, size: int) -> bool:
+        """Whether a list of `size` characters (0: it does not close) has objects that are elements of the array around it.
+
+        So it is where the array does not go on behind it: what closes the list is then the array's own end.
+        """
+        if not self._in_array or self._window[self._at] != "[":
+            return False
+        if self._window.find("{", self._at, self._at + size if size else len(self._window)) < 0:
+            return False
+        return not size or not self._goes_on(size)
+
+    def _goes_on(self, size: int) -> bool:
+        """Whether the array has its end, or a comma and something more, `size` characters from here."""
+        while not _GOES_ON.match(self._window, self._at + size):
+            if not (_SEPARATORS.fullmatch(self._window, self._at + size) and self._grow()):
+                return False
+        return True
+
+    def _closed_size(self, error: Exception) -> int:
+        """How long a broken value is if its quotes and brackets tell it, else 0.
 
         Where they do not close, whatever is broken up to there is left to `_skip`, so that no text is looked through for each
         of the brackets before it.
         """
         if isinstance(error, RecursionError) or self._may_go_on(error) or self._at < self._open_until:
-            return False
+            return 0
         if self._window[self._at] in _CLOSING:
-            size = self._bracketed_size()
-        else:
-            size = self._word_size() if self._in_array else 0
-        self._at += size
-        return size > 0
+            return self._bracketed_size()
+        return self._word_size() if self._in_array else 0
 
     def _word_size(self) -> int:
         while not (word := _WORD.match(self._window, self._at)):

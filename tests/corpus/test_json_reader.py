@@ -197,6 +197,88 @@ def test_words_between_objects_cost_themselves(read: Read) -> None:
     assert read("a.json", '[x {"text": "no"}, {"text": "two"}]') == [(0, "invalid_json"), "two"]
 
 
+OBJECT = st.text(st.characters(codec="ascii", exclude_characters="\r"), max_size=8).map(
+    lambda text: {"text": f"a {text}", "n": ["[", [{"m": text}]]}
+)
+LISTED = st.lists(OBJECT, max_size=3).map(lambda objects: [*objects, 1])
+ELEMENTS = st.lists(OBJECT | st.integers(0, 99) | LISTED, max_size=8)
+LAYOUTS = st.sampled_from([(",", ""), (", ", " "), (",\n", "\n"), (",\n  ", "\n  "), ("\r\n,", " ")])
+
+
+def texts_of(values: Any) -> list[str]:
+    return [value["text"] for value in values if isinstance(value, dict)]
+
+
+def texts_in(items: list[Record | Reject]) -> list[str]:
+    return [item.text for item in items if isinstance(item, Record)]
+
+
+@given(ELEMENTS, OBJECT, ELEMENTS, LAYOUTS, st.sampled_from(["[", "[[", "[,", "[ [,", "[\n"]), st.sampled_from(["", "]", "\n] \n"]), st.sampled_from([64 << 10, 1, 7]))  # fmt: skip
+def test_a_stray_bracket_costs_itself_alone(
+    items_of: ItemsOf, tmp_path_factory: Any, before: list[Any], behind: Any, after: list[Any], layout: tuple[str, str], stray: str, ending: str, window: int
+) -> None:  # fmt: skip
+    """Whatever stands around it, and whether the array has its end: each object is read, those of whole lists are not."""
+    between, space = layout
+    elements = [*map(json.dumps, before), stray + json.dumps(behind), *map(json.dumps, after)]
+    data = f"[{space}{between.join(elements)}{ending}"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "_WINDOW", window)
+        items = items_of(tmp_path_factory.mktemp("json") / "a.json", data)
+    told = [item.reason for item in items if isinstance(item, Reject) and item.reason != "truncated_file"]
+    num_no_objects = sum(not isinstance(value, dict) for value in before + after)
+    if after and isinstance(after[-1], list) and not ending:
+        return  # its end may be the array's
+    assert texts_in(items) == texts_of([*before, behind, *after])
+    assert sorted(told) == ["invalid_json"] * stray.count("[") + ["wrong_type"] * num_no_objects
+
+
+@given(ELEMENTS, st.lists(LISTED, min_size=1, max_size=2), ELEMENTS, LAYOUTS, st.sampled_from([64 << 10, 1, 7]))  # fmt: skip
+def test_a_list_that_is_closed_in_an_array_that_goes_on_is_one_reject(
+    items_of: ItemsOf, tmp_path_factory: Any, before: list[Any], lists: list[Any], after: list[Any], layout: tuple[str, str], window: int
+) -> None:  # fmt: skip
+    between, space = layout
+    elements = [*before, *lists, *after]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "_WINDOW", window)
+        data = f"[{space}{between.join(map(json.dumps, elements))}{space}]"
+        items = items_of(tmp_path_factory.mktemp("json") / "a.json", data)
+    assert texts_in(items) == texts_of(elements)
+    assert [item.position for item in items] == list(range(len(elements)))
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (f'[[1, 2], {ONE}]', [(0, "wrong_type"), "one"]),
+        (f'[[{TWO}], {ONE}]', [(0, "wrong_type"), "one"]),
+        (f'[[{TWO}]]', [(0, "wrong_type")]),
+        (f'[{ONE}, [{TWO}, bad], {TWO}]', ["one", (1, "invalid_json"), "two"]),
+        (f'[{ONE}, [{TWO}, {{bad}}, {ONE}]', ["one", (1, "invalid_json"), "two", (3, "invalid_json"), "one"]),
+        (f'[{ONE}, [x, {TWO}, {ONE}]', ["one", (1, "invalid_json"), (2, "invalid_json"), "two", "one"]),
+        (f'[{ONE}, [3, {TWO}, {ONE}]', ["one", (1, "invalid_json"), (2, "wrong_type"), "two", "one"]),
+        (f'[{ONE}, [{{bad}}, [{TWO}], {ONE}', ["one", (1, "invalid_json"), (2, "invalid_json"), (3, "wrong_type"), "one", (5, "truncated_file")]),
+        (f'[{ONE}, [{TWO}, [{ONE}, {TWO}]', ["one", (1, "invalid_json"), "two", (3, "invalid_json"), "one", "two"]),
+        (f'[{ONE}, [{TWO}]\n[{ONE}, {TWO}]\n', ["one", (1, "invalid_json"), "two", "one", "two"]),
+        (f'[{ONE}, [1, 2', ["one", (1, "truncated_file")]),
+        (f'[{ONE}, [1, 2]', ["one", (1, "wrong_type"), (2, "truncated_file")]),
+    ],
+)  # fmt: skip
+def test_which_lists_are_stray_brackets(read: Read, data: str, found: list[Any]) -> None:
+    assert read("a.json", data) == found
+
+
+@pytest.mark.parametrize("stray", ["[", "[,", "[ ["])
+@pytest.mark.parametrize("records", [100, 1_000, 3_000, 10_000])
+def test_behind_a_stray_bracket_nothing_is_lost_however_much_it_is(
+    read: Read, stray: str, records: int
+) -> None:
+    texts = [f"{i} {'x' * 80}" for i in range(records)]
+    data = json.dumps([{"text": text} for text in texts]).replace(", ", f",\n{stray}", 1)
+    found = read("a.json", data, max_record_bytes=100_000)
+    assert [item for item in found if isinstance(item, str)] == texts
+    assert len(found) == records + stray.count("[")
+
+
 @pytest.mark.parametrize("size", [1_000, 200_000])
 def test_broken_records_of_any_number_cost_no_good_one(read: Read, size: int) -> None:
     bad, good = f'{{"text": "{"x" * size}", "n": bad}}', f'{{"text": "{"y" * (size // 2)}"}}'
@@ -213,7 +295,7 @@ def test_a_value_without_its_end_costs_itself_alone(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", [" ", "\n", "}", "}\n", "}\n ", "},", "} ,", "{", "\n{" + " " * 50, '{"a":[', '\n{"a":[' + "1," * 200, '},\n{"a' + "a" * 50, "[", '\n{"text": "one"},\n{"text": bad}', "\n{x", "\n{x}", "x,", "},\n{x[", '","},{x,', '\n{"a":[x' + "1," * 200, '"},{x{,', '\n{x "', '}\n{"a\\"']
+    "unit", [" ", "\n", "}", "}\n", "}\n ", "},", "} ,", "{", "\n{" + " " * 50, '{"a":[', '\n{"a":[' + "1," * 200, '},\n{"a' + "a" * 50, "[", '\n{"text": "one"},\n{"text": bad}', "\n{x", "\n{x}", "x,", "},\n{x[", '","},{x,', '\n{"a":[x' + "1," * 200, '"},{x{,', "[{},", "[{},{},", "[{x},", "[{}] x ", "[{x}] x,", '["{",', "[1,{},", '\n{x "', '}\n{"a\\"']
 )  # fmt: skip
 def test_what_hostile_text_costs_is_as_its_size(
     read: Read, unit: str, monkeypatch: pytest.MonkeyPatch
