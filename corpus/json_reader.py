@@ -112,7 +112,19 @@ _BEGINNING = re.compile(
 _DIGITS = re.compile(r"[0-9.eE+-]*+")
 _GOES_ON = re.compile(r"\s*+(?:\]|,[\s,]*+[^\s,])")  # an array, behind an element
 _MAY_GO_ON = re.compile(r"(\.|[eE][+-]?)?")  # between what may be half a number and the end of a window
-_NEXT_OBJECT = re.compile(r"\}[^\S\n]*+[,\n][\s,]*+\{|\n\{")  # nothing is given back: linear in any text
+_MAX_INDENT = 100
+_LAID_OUT = 100  # values that tell whether objects have lines of their own
+
+
+def _next_object(indent: str) -> re.Pattern[str]:
+    """Where an object begins after another, or on a line of its own as far in as the elements or not at all.
+
+    Such a line cannot stand in a string. Nothing is given back: linear in any text.
+    """
+    return re.compile(rf"\}}[^\S\n]*+[,\n][\s,]*+\{{|\n(?:{re.escape(indent)})?\{{")
+
+
+_NEXT_OBJECT = _next_object("")
 
 
 # To where a value that is no JSON ends, told by its quotes and brackets: what an array's elements are made of beside brackets,
@@ -135,6 +147,8 @@ class _Values:
         self._window, self._at = "", 0
         self._open_until = 0  # up to here brackets did not close
         self._in_array = False
+        self._next_object = _NEXT_OBJECT
+        self._values_to_lay_out = _LAID_OUT  # until one tells how far in its line it begins
         self._lost_end = False  # in a broken value, whose reject tells it
 
     def read(self) -> Iterator[Item]:
@@ -148,16 +162,33 @@ class _Values:
     def _next_value(self) -> bool:
         """Move to where the next value begins; False at the end."""
         while True:
-            self._at = _SEPARATORS.match(self._window, self._at).end()  # type: ignore[union-attr]  # it matches anywhere
+            start = self._at
+            self._at = _SEPARATORS.match(self._window, start).end()  # type: ignore[union-attr]  # it matches anywhere
             here = self._window[self._at : self._at + 1]
             if not here:
+                if (newline := self._newline(start)) >= 0:
+                    self._at = newline  # to see how far in the value is
                 if not self._fill():
                     return False
             elif here == ("]" if self._in_array else "["):
                 self._in_array = not self._in_array
                 self._at += 1
             else:
+                if self._values_to_lay_out:
+                    self._lay_out(start)
                 return True
+
+    def _lay_out(self, start: int) -> None:
+        """See how far in an object begins on a line of its own."""
+        self._values_to_lay_out -= 1
+        newline = self._newline(start)
+        if newline >= 0 and self._window[self._at] == "{":
+            self._next_object = _next_object(self._window[newline + 1 : self._at])
+            self._values_to_lay_out = 0
+
+    def _newline(self, start: int) -> int:
+        """Where the line begins that is now in sight, if not before `start` or farther away than elements are; else -1."""
+        return self._window.rfind("\n", max(start, self._at - _MAX_INDENT), self._at)
 
     def _value(self, count: int) -> Item:
         while True:
@@ -295,9 +326,9 @@ class _Values:
         return 0
 
     def _skip(self) -> None:
-        """Move to the next place where an object begins after another has ended, or to the end."""
+        """Move to the next place where an object begins after another has ended or on a line of its own, or to the end."""
         self._at += self._window[self._at] != "}"  # one too many of them may be the other's end
-        while not (found := _NEXT_OBJECT.search(self._window, self._at)):
+        while not (found := self._next_object.search(self._window, self._at)):
             self._at = max(self._at, len(self._window) - 1024)  # the place may lie across two windows
             if not self._fill():
                 self._at, self._lost_end = len(self._window), True

@@ -279,6 +279,34 @@ def test_behind_a_stray_bracket_nothing_is_lost_however_much_it_is(
     assert len(found) == records + stray.count("[")
 
 
+@given(st.lists(OBJECT, min_size=3, max_size=6), st.integers(0, 5), st.integers(0, 9), st.sampled_from([None, 0, 1, 2, 4, "\t"]), st.booleans(), st.sampled_from([64 << 10, 1, 7]))  # fmt: skip
+def test_a_record_cut_off_in_its_string_costs_itself_alone_where_elements_have_lines_of_their_own(
+    items_of: ItemsOf, tmp_path_factory: Any, objects: list[Any], cut: int, kept: int, indent: Any, windows: bool, window: int
+) -> None:  # fmt: skip
+    """On one line what ends the string could be the next record's quote: that record may be lost too, and no other."""
+    cut %= len(objects)
+    marked = [{**value, "text": f"text{i:06}"} for i, value in enumerate(objects)]
+    whole = json.dumps([*marked[:cut], "HERE", *marked[cut + 1 :]], indent=indent)
+    data = whole.replace('"HERE"', '{"text": "' + f"text{cut:06}"[:kept])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "_WINDOW", window)
+        items = items_of(tmp_path_factory.mktemp("json") / "a.json", data.replace("\n", "\r\n") if windows else data)  # fmt: skip
+    lost = {cut} if indent is not None else {cut, cut + 1}
+    wanted = [value["text"] for i, value in enumerate(marked) if i not in lost]
+    assert [text for text in texts_in(items) if text in wanted] == wanted
+    if indent is not None:
+        assert texts_in(items) == wanted
+
+
+def test_an_object_further_in_than_the_elements_is_none_of_them(read: Read) -> None:
+    data = (
+        '[\n  {"text": "one"},\n  {"text": "cut,\n   "n": [\n    {"text": "inner"}]},\n  {"text": "two"}\n]'
+    )
+    assert read("a.json", data) == ["one", (1, "invalid_json"), "two"]
+    data = '[\n  {"text": "cut,\n   "n": [\n    {"text": "inner"}],\n  {"text": "two"}\n]'
+    assert read("a.json", data) == [(0, "invalid_json"), "two"]
+
+
 @pytest.mark.parametrize("size", [1_000, 200_000])
 def test_broken_records_of_any_number_cost_no_good_one(read: Read, size: int) -> None:
     bad, good = f'{{"text": "{"x" * size}", "n": bad}}', f'{{"text": "{"y" * (size // 2)}"}}'
@@ -295,7 +323,7 @@ def test_a_value_without_its_end_costs_itself_alone(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", [" ", "\n", "}", "}\n", "}\n ", "},", "} ,", "{", "\n{" + " " * 50, '{"a":[', '\n{"a":[' + "1," * 200, '},\n{"a' + "a" * 50, "[", '\n{"text": "one"},\n{"text": bad}', "\n{x", "\n{x}", "x,", "},\n{x[", '","},{x,', '\n{"a":[x' + "1," * 200, '"},{x{,', "[{},", "[{},{},", "[{x},", "[{}] x ", "[{x}] x,", '["{",', "[1,{},", '\n{x "', '}\n{"a\\"']
+    "unit", [" ", "\n", "}", "}\n", "}\n ", "},", "} ,", "{", "\n{" + " " * 50, '{"a":[', '\n{"a":[' + "1," * 200, '},\n{"a' + "a" * 50, "[", '\n{"text": "one"},\n{"text": bad}', "\n{x", "\n{x}", "x,", "},\n{x[", '","},{x,', '\n{"a":[x' + "1," * 200, '"},{x{,', "[{},", "[{},{},", "[{x},", "[{}] x ", "[{x}] x,", '["{",', "[1,{},", '\n{x "', '\n  {x "', '}\n{"a\\"']
 )  # fmt: skip
 def test_what_hostile_text_costs_is_as_its_size(
     read: Read, unit: str, monkeypatch: pytest.MonkeyPatch
@@ -327,9 +355,11 @@ def test_what_hostile_text_costs_is_as_its_size(
     assert large < 6 * max(small, 100_000)
 
 
-@pytest.mark.parametrize(("first", "unit"), [("}", "\n"), ("", "}\n"), ("", "} "), ("", "}")])
+@pytest.mark.parametrize(
+    ("first", "unit"), [("}", "\n"), ("", "}\n"), ("", "} "), ("", "}"), ("", "\n  "), ("\n", "  ")]
+)
 def test_looking_for_an_object_takes_no_time_of_its_own(first: str, unit: str) -> None:
     def look(size: int) -> None:
-        assert module._NEXT_OBJECT.search(first + unit * (size // len(unit)) + "x") is None
+        assert module._next_object("  ").search(first + unit * (size // len(unit)) + "x") is None
 
     assert growth(look, 4000) < LINEAR
