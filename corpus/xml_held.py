@@ -67,6 +67,11 @@ class HeldBytes:
         found = pattern.match(self._joined(), place - self._first) if place >= self._first else None
         return found and self._first + found.end()
 
+    def group(self, pattern: re.Pattern[bytes], place: int) -> str:
+        """What a pattern's group is that matches at a place; "" where it does not."""
+        found = pattern.match(self._joined(), place - self._first)
+        return found[1].decode("utf-8", "replace") if found else ""
+
     def count(self, pattern: re.Pattern[bytes], start: int, end: int) -> int:
         places = (found.start() for found in pattern.finditer(self._joined(), max(0, start - self._first)))
         return sum(place < end - self._first for place in places)

@@ -32,6 +32,7 @@ _MAX_ENTITY = 64  # characters that an entity of the file's own may stand for: a
 _MAX_ERRORS = 100_000  # with no record between them
 _MAX_STRAY_ENDS = 1000  # such errors, after which no end tag is read on behind
 _MAX_NAME = 256  # bytes of a tag up to the end of its name
+_MAX_PASSED_OVER = 16 << 20  # bytes below an element that may turn out to have been left open
 _AROUND = b"<tilth>"  # stands around a piece of a document
 _DOCUMENT = re.compile(rb"<\?xml\s")
 _COMMENT, _HIDING_ENDS = re.compile(b"<!--"), re.compile(rb"-->|\]\]>")
@@ -54,6 +55,7 @@ _CUT_OFF = {
         expat.errors.XML_ERROR_ASYNC_ENTITY,
     )
 }
+_END_NAME = re.compile(rb"(?:[^\s<>/:]+:)?([^\s<>]+)")
 _TAG_MISMATCH = expat.errors.codes[expat.errors.XML_ERROR_TAG_MISMATCH]
 _NO_ELEMENTS = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
 
@@ -115,6 +117,8 @@ class _XmlStream:
 
     def finish(self, damage: str | None) -> Iterator[Item]:
         """What the end of the file adds: the damage, an unfinished record, or that there was no record at all."""
+        while damage and self._parser is not None and self._go_back(None, self._held.fed):
+            yield from self.feed(b"")
         if damage and (self._parser is None or not self._collector.in_record):
             self._stop(damage)
         while not self.stopped and self._parser is not None and self._held.fed:
@@ -184,7 +188,9 @@ class _XmlStream:
         if held.fed - place > _MAX_TAG + _SLICE:
             return self._pass_over_token(place)
         if not collector.in_record:
-            held.keep_from(place)  # a tag that began may be a further document's
+            if held.fed - collector.passed_over > _MAX_PASSED_OVER:
+                collector.forget_passed_over()
+            held.keep_from(collector.passed_over or place)  # a tag that began may be a further document's
         elif held.fed - collector.began > self._reach():
             self._check_length(place)
         else:
@@ -217,8 +223,11 @@ class _XmlStream:
     def _recover(self, code: int, place: int) -> None:
         """After an error at a byte: a further document, or else the next place where a record begins."""
         collector, held = self._collector, self._held
+        if code == _TAG_MISMATCH and collector.passed_over:
+            collector.meet_end_of(held.group(_END_NAME, place))
         if code in _AFTER_ROOT and not held.match(_HIDING_INSTRUCTION, place):
-            self._go_on(self._inside("truncated_file"), self._open_parser, place)
+            if not self._go_back("truncated_file", place):
+                self._go_on(self._inside("truncated_file"), self._open_parser, place)
         elif code == _NO_ELEMENTS and not collector.in_element:
             self._close_parser()
         elif code == _TAG_MISMATCH and self._reads_on_behind_end():
@@ -245,10 +254,28 @@ class _XmlStream:
         """
         if self._collector.in_record:
             self._break(reason, place)
-        else:
+        elif not self._go_back(None if is_loss else reason, place):
             is_told = is_loss or not self._errors or self._next_record is None
             self._reject(reason if is_told else None)
             self._go_on([], self._close_parser, place)
+
+    def _go_back(self, reason: str | None, place: int) -> bool:
+        """Between records, read again what was passed over below an element that has not ended: a second time, found anywhere.
+
+        The error is met again; so there is no reason yet where it is a loss.
+        """
+        collector, again = self._collector, self._collector.passed_over
+        length = place - again
+        if collector.in_record or not again or length > self._may_reread + _REREAD * again:
+            return False
+        self._may_reread, self._cut_in_section = self._may_reread - length, False
+        self._reject(None if self._errors else reason)
+        self._go_on([], partial(self._open_again, length * collector.read_again), again)
+        return True
+
+    def _open_again(self, length: int) -> None:
+        (self._open_behind_damage if self._collector.behind_damage else self._open_fragment)()
+        self._collector.read_again, self._collector.anywhere_before = True, length and length + len(_AROUND)
 
     def _is_loss(self, token: int, place: int) -> bool:
         """Whether what begins at `token`, and is in error at a place, is a record's tag, or hides records."""
@@ -266,10 +293,13 @@ class _XmlStream:
 
         What is refused in the file's own declarations costs no record; one that uses them is refused in its turn.
         """
-        if reason is None:
-            return self._go_on([], self._close_parser, place)
         of_entity = reason == "xml_entity"
         self._collector.entities_refused |= of_entity
+        self._collector.behind_damage = True  # what is read again may not end at this place
+        if (reason is None or of_entity) and self._go_back(None, place):
+            return
+        if reason is None:
+            return self._go_on([], self._close_parser, place)
         if self._collector.in_record:
             self._break(reason, place, hidden=False)
         elif of_entity or reason == "truncated_file":
@@ -382,7 +412,7 @@ class _XmlStream:
         self._meet_end()
         if self._collector.in_record:
             self._break(damage, self._held.fed)
-        else:
+        elif not self._go_back(None, self._held.fed):
             self._close_parser()
 
     def _reject(self, reason: str | None) -> None:

@@ -76,6 +76,10 @@ class RecordCollector:
         self.met_element = False
         self.behind_damage = False
         self.hid = 0  # where the last comment stands, or the end of the last CDATA section
+        self.read_again = False  # what was passed over: where it is once more, then anywhere before a place
+        self.anywhere_before = 0
+        self._outside: tuple[list[str], list[dict[str, str]], int] | None = None  # of a record found so
+        self.forget_passed_over()
         self._joiner: TextJoiner | None = (
             None  # None outside of records, in what is ignored, and in a record too long
         )
@@ -106,6 +110,18 @@ class RecordCollector:
     @property
     def holds_others(self) -> bool:
         return len(self.open) > 1 or self.open[0].last > 0
+
+    def forget_passed_over(self) -> None:
+        # Where the first element stands that would be a record if fewer stood above it; the innermost and the outermost of
+        # the elements that are too many, as levels. All are 0 where there is none, or where the innermost has ended.
+        self.passed_over = self._innermost = self._outermost = 0
+
+    def meet_end_of(self, name: str) -> None:
+        """An end tag fits another element than the innermost: what is passed over in that one, too, is none of its records."""
+        names = self._names
+        level = next((level for level in range(len(names), 0, -1) if names[level - 1] == name), 0)
+        if level >= self._outermost:
+            self.forget_passed_over()
 
     def reject(self, reason: str) -> None:
         """The record at hand, or the next one, cannot be read."""
@@ -141,8 +157,34 @@ class RecordCollector:
                 joiner.begin(name, attributes.get("xml:space"))
                 if joiner.size > self.max_bytes:
                     self._joiner = None
-        elif not self._depth and self._path.last in (name, "*", "") and self._path.matches(names, attributes):
+        elif not self._depth and self._path.last in (name, "*", ""):
+            if self._path.matches(names, attributes):
+                self._begin_record(name, attributes)
+            elif name == self._path.last and not self.passed_over:
+                self._pass_over(name, attributes)
+
+    def _pass_over(self, name: str, attributes: dict[str, str]) -> None:
+        """Note an element that is no record, if that is only because more elements stand above it than the path says."""
+        names, above = self._names, self._path.above
+        level, too_many = len(names) - 1, []  # from the innermost element above on
+        for step in reversed(above):
+            while level and step not in ("*", names[level - 1]):
+                too_many.append(level)
+                level -= 1
+            if not level:
+                return
+            level -= 1
+        too_many = too_many or [level]
+        is_meant = self._path.key is None or self._path.matches((*above, name), attributes)
+        if not (above and too_many[0] and is_meant):
+            return
+        if self._where() < self.anywhere_before:
+            self._outside = self._names, self._attributes, self._level
+            self._names, self._attributes = [*above, name], [*({} for _ in above), attributes]
+            self._level = len(self._names)
             self._begin_record(name, attributes)
+        else:
+            self.passed_over, self._innermost, self._outermost = self._where(), too_many[0], too_many[-1]
 
     def _count_attributes(self, attributes: dict[str, str]) -> None:
         self._attributes_size += _size(attributes)
@@ -188,6 +230,8 @@ class RecordCollector:
         if self.open and self.open[-1].depth == self._level:
             self._end_level()
         self._level -= 1
+        if self._level < self._innermost:
+            self.forget_passed_over()
         if self._ignored:
             self._ignored -= 1
             if self._ignored:
@@ -204,6 +248,11 @@ class RecordCollector:
         self._names.pop()
         if attributes := self._attributes.pop():
             self._attributes_size -= _size(attributes)
+        if self._outside and not self._depth:
+            (self._names, self._attributes, level), self._outside = self._outside, None
+            self._level = level - 1
+            self._names.pop()
+            self._attributes.pop()
 
     def _end_level(self) -> None:
         place, inner = self._where(), self.open[-1]
@@ -217,6 +266,7 @@ class RecordCollector:
     # ── records ──
 
     def _begin_record(self, name: str, attributes: dict[str, str]) -> None:
+        self.forget_passed_over()  # or this record would be read twice
         self._depth, self.open = self._level, [Level(self._level, self._where())]
         self._joiner = TextJoiner(self._kinds)
         self._joiner.begin(name, attributes.get("xml:space"))

@@ -133,6 +133,73 @@ def test_behind_damage_what_is_not_closed_costs_no_good_record(
         assert items_of(path, data, text_field="s") == items
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([*GOOD[:3], *GOOD[4:], "text", "<p><s>no</s></p>", "<p/>", "</c><c n='good'>"]), max_size=60
+    ),
+    st.integers(0, 60), st.sampled_from(["<x>", "<p n='9'>lost", "<c2><p>lost", "<sx>lost</s>", "</c><x><c>", "<x n='9'><s>GOOD.</s>" * 3]),
+    st.sampled_from(["c/s", ".//c/s", "/r/c/s", "r//c/s", "*/c/s"]), st.sampled_from(["</c></r>", "</c>", ""]),
+    st.integers(1, 200),
+)  # fmt: skip
+def test_an_element_left_open_between_records_hides_none_of_its_parent(
+    items_of: ItemsOf,
+    tmp_path_factory: Any,
+    pieces: list[str],
+    place: int,
+    bad: str,
+    path: str,
+    end: str,
+    slice: int,
+) -> None:
+    data, good = numbered(["<c n='good'>", *pieces[:place], bad, *pieces[place:], end])
+    file = tmp_path_factory.mktemp("xml") / "a.xml"
+    items = items_of(file, data, text_field=path, id_field="@n")
+    records = [item for item in items if isinstance(item, Record)]
+    assert re.findall(r"GOOD\d+\.", texts(items)) == good
+    assert {record.own_id for record in records} <= {None, "good"}
+    assert len(items) - len(records) == 1 or (end != "</c></r>" and bad == "<sx>lost</s>")
+    with small(slice) as fed:
+        assert items_of(file, data, text_field=path, id_field="@n") == items
+    assert sum(fed) <= 8 * len(data) + 2 * slice + 99
+
+
+@pytest.mark.parametrize("path", ["c/s", "/r/c/s"])
+def test_what_elements_left_open_hide_is_read_again_within_bounds(
+    read: Read, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    many = [f"a good law {number}" for number in range(3000)]
+    data = "<r><c><s>one</s>{}" + "".join(f"<s>{text}</s>\n" for text in many) + "</c><c><s>two</s></c></r>"
+    for bad in ("<x>", "<x><x>"):
+        assert read("a.xml", data.format(bad), text_field=path) == ["one", (1, "invalid_xml"), *many, "two"]
+    strays = "<r><c>" + "".join(f"<x><s>{text}</s>" for text in many[:400]) + "</c></r>"
+    assert read("a.xml", strays, text_field=path) == [(0, "invalid_xml"), *many[:400]]
+    with small(1000):
+        monkeypatch.setattr(module, "_MAX_PASSED_OVER", 20_000)
+        found = read("a.xml", data.format("<x>"), text_field=path)
+        assert (
+            found[:2] == ["one", (1, "invalid_xml")]
+            and len(found) > 3
+            and found[2:-1] == many[3 - len(found) :]
+        )
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ("<s>one</s><toc><s>no</s><br></toc><s>two</s>", ["one", (1, "invalid_xml"), "two"]),
+        ("<x><s>one</s><s>a & b</s><s>two</s>", [(0, "invalid_xml"), "one", (2, "invalid_xml"), "two"]),
+        ("<x><s>one</s><![CDATA[<s>no</s>]]><s>two</s>", [(0, "invalid_xml"), "one", "two"]),
+        ("<x><s>one</s><c><s>two</s></c>", ["two", (1, "invalid_xml")]),
+        ("<toc><s>no</s></toc><s>one</s><s", ["one", (1, "invalid_xml")]),
+    ],
+)
+def test_what_is_no_record_elsewhere_is_none_behind_an_element_left_open(
+    read: Read, data: str, found: list[Any]
+) -> None:
+    assert read("a.xml", f"<r><c>{data}</c></r>", text_field="c/s") == found
+
+
 @pytest.mark.parametrize(
     ("data", "found"),
     [
