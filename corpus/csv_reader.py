@@ -16,11 +16,14 @@ from corpus.lines import split_lines
 from corpus.records import Item, Reading, RecordMaker, Reject
 
 DELIMITERS = ",\t;|"
+_HEAD = 64 << 10  # bytes that tell how lines end
 _PASSED = 8  # times as long as a record may be is a row that is passed over
 
 
 def read_csv(content: Content, reading: Reading) -> Iterator[Item]:
     """Rows by header; positions count rows after it. The delimiter is the one that makes the text field a column."""
+    if _has_only_returns(content.peek(_HEAD)[:_HEAD]):
+        content = _Returns(content)
     # the limit is one per process; a field is bounded by the lines that are fed
     csv.field_size_limit(max(csv.field_size_limit(), reading.max_record_bytes + 1))
     lines = _Lines(content, reading.max_record_bytes)
@@ -35,6 +38,27 @@ def read_csv(content: Content, reading: Reading) -> Iterator[Item]:
         position += 1
     if content.damage:
         yield Reject(position, content.damage)
+
+
+def _has_only_returns(head: bytes) -> bool:
+    return b"\n" not in head and b"\r" in head
+
+
+class _Returns(Content):
+    """A content whose lines end in carriage returns, as old spreadsheets wrote them, with line feeds instead."""
+
+    def __init__(self, content: Content):
+        self._content = content
+
+    @property
+    def damage(self) -> str | None:  # type: ignore[override]
+        return self._content.damage
+
+    def again(self) -> Content:
+        return _Returns(self._content.again())
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (block.replace(b"\r", b"\n") for block in self._content)
 
 
 def _record(maker: RecordMaker, position: int, names: list[str], row: list[str] | str) -> Item:

@@ -84,6 +84,23 @@ def test_of_two_columns_of_one_name_the_first_is_meant(items_of: ItemsOf, tmp_pa
     assert isinstance(item, Record) and (item.own_id, item.metadata) == ("first", {"id.1": "second"})
 
 
+ROWS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1, max_size=30).filter(str.strip), min_size=1, max_size=8)  # fmt: skip
+
+
+@given(ROWS, st.sampled_from([1 << 20, 7, 1]), st.sampled_from([10, 1000]), st.booleans())
+def test_carriage_returns_end_the_lines_of_a_file_without_line_feeds(
+    items_of: ItemsOf, tmp_path_factory: Any, texts: list[str], size: int, limit: int, stray: bool
+) -> None:
+    """As line feeds do, whatever the quotes and the limit."""
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    rows = ["text,n", *(f'"{text.replace(chr(34), chr(34) * 2)}",1' for text in texts), "last,2"]
+    data = "\n".join([*rows[:1], *['"stray,3'] * stray, *rows[1:], ""])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(files, "BLOCK_BYTES", size)
+        found = items_of(path, data.replace("\n", "\r"), max_record_bytes=limit)
+        assert found == items_of(path, data, max_record_bytes=limit)
+
+
 def short(items: list[Record | Reject]) -> list[Any]:
     return [item.text if isinstance(item, Record) else item.reason for item in items]
 
