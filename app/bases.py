@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.origin import find_origin, record_origin
 from app.planned import scratch_architecture
+from app.queries import committed_steps, end_of, run_lineage
 from app.recipe import BASE_RUN
 from corpus import names
 from corpus.errors import ConfigError
@@ -72,15 +73,8 @@ def base_run(lake: Lake, reference: str, recipe: str) -> names.Resolved:
     return found
 
 
-def end_of(lake: Lake, found: names.Resolved) -> int:
-    """The step of a checkpoint reference: the last that is committed, where it names a run."""
-    return found.step if found.step is not None else max(committed_steps(lake.runs / found.id), default=0)
-
-
 def tokenizer_of_run(lake: Lake, run_id: str) -> Manifest:
     """The tokenizer that a run of this lake was trained with."""
-    from app.queries import run_lineage
-
     return lake.get("tokenizer", run_lineage(lake, run_id)["tokenizer_id"])
 
 
@@ -105,9 +99,3 @@ def model_folder(lake: Lake, run_id: str, step: int | None) -> Path:
 
 def _steps_text(run_folder: Path) -> str:
     return ", ".join(map(str, committed_steps(run_folder))) or "none"
-
-
-def committed_steps(run_folder: Path) -> list[int]:
-    from trainer.checkpoint import read_checkpoints
-
-    return [found.step for found in read_checkpoints(run_folder)]

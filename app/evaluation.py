@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from app.bases import committed_steps, end_of, given_base, model_folder
+from app.bases import given_base, model_folder
 from app.held_out import scored_holdout
+from app.queries import committed_steps, end_of
 from app.reach import BASELINE, is_scorecard_of
 from app.recipe import BASE_RUN
 from corpus import names

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.queries import checkpoint_weights, run_ids, run_lineage
+from app.queries import checkpoint_weights, end_of, run_ids, run_lineage
 from corpus.errors import UnknownName
 from corpus.json_file import well_formed
 from corpus.lake import Lake
@@ -53,8 +53,7 @@ def reference_to(lake: Lake, origin: Resolved, name: str) -> str:
         found = resolve(lake, name, "run")
     except UnknownName:
         found = None
-    if found is not None and found.kind == "run" and found.id == origin.id:
-        step = found.step if found.step is not None else max(checkpoint_weights(lake, found.id), default=0)
-        if step == origin.step:
-            return name
-    return f"{origin.id}/{origin.step}"
+    leads_there = (
+        found and (found.kind, found.id) == ("run", origin.id) and end_of(lake, found) == origin.step
+    )
+    return name if leads_there else f"{origin.id}/{origin.step}"

@@ -37,6 +37,18 @@ def source_licenses(lake: Lake) -> dict[str, str]:
     return {row["documents_id"]: row.get("license") or "" for row in read_facts(lake, "sources")}
 
 
+def committed_steps(run_folder: Path) -> list[int]:
+    """The steps of the checkpoints that stand in a run folder."""
+    from trainer.checkpoint import read_checkpoints
+
+    return [found.step for found in read_checkpoints(run_folder)]
+
+
+def end_of(lake: Lake, found: Resolved) -> int:
+    """The step of a checkpoint reference: the last that is committed, where it names a run."""
+    return found.step if found.step is not None else max(committed_steps(lake.runs / found.id), default=0)
+
+
 def checkpoint_weights(lake: Lake, run_id: str) -> dict[int, str]:
     """Step → SHA-256 of the weights, of every checkpoint that a run has committed, also of one that is gone since."""
     return {row["step"]: row["weights_sha256"] for row in checkpoint_rows(lake.runs / run_id)}

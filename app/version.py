@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.bases import end_of
+from app.queries import end_of
 from app.recipe import TokenizerPath
 from corpus.errors import ConfigError
 from corpus.files import FileRef, HashCache, list_files
