@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import quality.large_buckets
 import quality.walk
 from corpus.fingerprint import fingerprint
 from corpus.schema import DATASETS
@@ -224,8 +228,28 @@ def test_a_bucket_of_one_more_than_all_pairs_is_compared_as_fully(tmp_path: Path
     assert buckets.sizes.tolist() == [65] and walked(sorted(texts), table, 0.999, buckets) == {}
 
 
-def test_every_kernel_of_the_walk_can_be_compiled_beforehand(tmp_path: Path) -> None:
+def test_every_kernel_of_the_walk_is_run_to_compile_it_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels = {
+        (module, name): found
+        for module in (quality.walk, quality.large_buckets)
+        for name, found in vars(module).items()
+        if hasattr(found, "py_func") and found.__module__ == module.__name__
+    }
+    run = set()
+
+    def noted(place: tuple[ModuleType, str]) -> Callable[..., Any]:
+        def kernel(*arguments: Any) -> Any:
+            run.add(place)
+            return kernels[place](*arguments)
+
+        return kernel
+
+    for module, name in kernels:
+        monkeypatch.setattr(module, name, noted((module, name)))
     compile_walk(tmp_path)
+    assert run == kernels.keys() and len(run) >= 4
 
 
 def test_thresholds_below_what_is_stored_are_refused() -> None:
